@@ -1,1 +1,3 @@
-//! To be filled.
+//! A pull-through OCI registry cache.
+
+pub mod upstream;
