@@ -1,1 +1,4 @@
-//! To be filled.
+//! The Cistern server as a library: configuration, the commands, and what they start.
+
+pub mod commands;
+pub mod config;
