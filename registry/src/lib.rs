@@ -1,3 +1,5 @@
-//! A pull-through OCI registry cache.
+//! The Cistern server as a library: configuration, the commands, and what they start.
 
+pub mod commands;
+pub mod config;
 pub mod upstream;
