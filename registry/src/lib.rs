@@ -2,4 +2,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod metrics;
+pub mod pull;
+pub mod repositories;
 pub mod upstream;

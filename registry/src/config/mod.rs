@@ -95,7 +95,9 @@ impl Config {
     /// # Errors
     /// All findings at once, warnings among them, if at least one of them stops the start.
     pub fn load(_from: &LoadFrom<'_>) -> Result<Loaded, ConfigErrors> {
-        Err(ConfigErrors { findings: Vec::new() })
+        Err(ConfigErrors {
+            findings: Vec::new(),
+        })
     }
 }
 
@@ -103,7 +105,10 @@ impl Config {
 ///
 /// # Errors
 /// Whatever the file system says.
-#[expect(clippy::disallowed_methods, reason = "configuration is read before there is a store and its Disk")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "configuration is read before there is a store and its Disk"
+)]
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }

@@ -1,0 +1,104 @@
+//! Small work that many callers want at once is done once: one tag check, one manifest fetch, one tag list.
+//!
+//! The work belongs to the server: it runs as a task of its own, so a caller that leaves disturbs nobody. Whatever ends the
+//! task, the entry leaves the map and every waiter is told.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::upstream::Heard;
+
+/// Running work by key.
+pub struct Flights<K, V> {
+    running: Arc<Mutex<HashMap<K, Flight<V>>>>,
+    tasks: TaskTracker,
+}
+
+/// One piece of running work, as a waiter sees it.
+pub struct Flight<V> {
+    outcome: watch::Receiver<Option<V>>,
+    heard: Heard,
+}
+
+impl<V: Clone> Clone for Flight<V> {
+    fn clone(&self) -> Self {
+        Self {
+            outcome: self.outcome.clone(),
+            heard: self.heard.clone(),
+        }
+    }
+}
+
+impl<V: Clone> Flight<V> {
+    /// What came of the work; `None` when it ended without saying so (a panic, an abort).
+    pub async fn outcome(&mut self) -> Option<V> {
+        let value = self.outcome.wait_for(Option::is_some).await.ok()?;
+        value.clone()
+    }
+
+    /// Signs of life from the upstream this work waits for.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
+    }
+}
+
+impl<K, V> Flights<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// No work yet; tasks are spawned on `tasks`.
+    pub fn new(tasks: TaskTracker) -> Self {
+        Self {
+            running: Arc::default(),
+            tasks,
+        }
+    }
+
+    /// The running work for `key`, or `work`, started now. The second value says whether it was running already.
+    pub fn join_or_start<F>(&self, key: K, work: impl FnOnce(Heard) -> F) -> (Flight<V>, bool)
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut running = self.running.lock();
+        if let Some(flight) = running.get(&key) {
+            return (flight.clone(), true);
+        }
+        let (sender, outcome) = watch::channel(None);
+        let flight = Flight {
+            outcome,
+            heard: Heard::default(),
+        };
+        running.insert(key.clone(), flight.clone());
+        let guard = Landing {
+            running: Arc::clone(&self.running),
+            key,
+        };
+        let work = work(flight.heard.clone());
+        self.tasks.spawn(async move {
+            let value = work.await;
+            // The entry leaves before the value is told: whoever comes after that sees the finished work in the store.
+            drop(guard);
+            sender.send_replace(Some(value));
+        });
+        (flight, false)
+    }
+}
+
+/// Takes the entry out of the map, also when the task panics or is aborted.
+struct Landing<K: Eq + Hash, V> {
+    running: Arc<Mutex<HashMap<K, Flight<V>>>>,
+    key: K,
+}
+
+impl<K: Eq + Hash, V> Drop for Landing<K, V> {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.key);
+    }
+}
