@@ -171,3 +171,28 @@ impl Drop for RunningGuard {
         self.running.lock().remove(&self.digest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_reads_ahead_are_allowed_at_once_and_no_more() {
+        let ahead = Ahead::default();
+        let first = ahead.take(10, 100);
+        let second = ahead.take(10, 100);
+        assert!(first.is_some() && second.is_some());
+        assert!(ahead.take(10, 100).is_none());
+        drop(first);
+        assert!(ahead.take(10, 100).is_some());
+    }
+
+    #[test]
+    fn reads_ahead_never_fetch_more_than_the_blob_in_all() {
+        let ahead = Ahead::default();
+        for _ in 0..10 {
+            assert!(ahead.take(10, 100).is_some());
+        }
+        assert!(ahead.take(1, 100).is_none());
+    }
+}

@@ -102,3 +102,64 @@ impl<K: Eq + Hash, V> Drop for Landing<K, V> {
         self.running.lock().remove(&self.key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn flights() -> Flights<&'static str, usize> {
+        Flights::new(TaskTracker::new())
+    }
+
+    #[tokio::test]
+    async fn work_is_done_once_for_all_who_want_it() {
+        let (flights, done) = (flights(), Arc::new(AtomicUsize::new(0)));
+        let gate = Arc::new(Notify::new());
+        let start = || {
+            let (done, gate) = (Arc::clone(&done), Arc::clone(&gate));
+            flights.join_or_start("tag", move |_| async move {
+                gate.notified().await;
+                done.fetch_add(1, Ordering::SeqCst) + 1
+            })
+        };
+        let (mut first, joined) = start();
+        assert!(!joined);
+        let mut others: Vec<_> = (0..100).map(|_| start()).collect();
+        gate.notify_one();
+        assert_eq!(first.outcome().await, Some(1));
+        for (other, joined) in &mut others {
+            assert!(*joined);
+            assert_eq!(other.outcome().await, Some(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_when_the_caller_who_started_it_leaves() {
+        let flights = flights();
+        let gate = Arc::new(Notify::new());
+        let waiting = Arc::clone(&gate);
+        let (flight, _) = flights.join_or_start("tag", move |_| async move {
+            waiting.notified().await;
+            7
+        });
+        drop(flight);
+        let (mut second, joined) = flights.join_or_start("tag", |_| async { 8 });
+        assert!(joined);
+        gate.notify_one();
+        assert_eq!(second.outcome().await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_to_every_waiter_and_leaves_nothing_behind() {
+        let flights = flights();
+        let (mut flight, _) = flights.join_or_start("tag", |_| async { panic!("of the test") });
+        assert_eq!(flight.outcome().await, None);
+        let (mut next, joined) = flights.join_or_start("tag", |_| async { 3 });
+        assert!(!joined);
+        assert_eq!(next.outcome().await, Some(3));
+    }
+}

@@ -59,3 +59,99 @@ pub fn judge(
         _ => Freshness::Stale,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(30);
+    const SOURCE: &str = "registry.example";
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
+    }
+
+    fn seen(ago: Option<i64>, source: &str) -> TagRecord {
+        let at = |ago: i64| match u64::try_from(ago) {
+            Ok(past) => now() - Duration::from_secs(past),
+            Err(_) => now() + Duration::from_secs(ago.unsigned_abs()),
+        };
+        let digest = cistern_oci::Digest::of(cistern_oci::Algorithm::Sha256, b"{}");
+        TagRecord {
+            digest,
+            checked_at: ago.map(at),
+            source: Some(source.into()),
+        }
+    }
+
+    fn judged(record: Option<&TagRecord>, since_check: Option<u64>) -> Freshness {
+        let policy = TagPolicy {
+            check_every: EVERY,
+            when_gone: WhenGone::Keep,
+        };
+        let since_check = since_check.map(Duration::from_secs);
+        judge(record, SOURCE, since_check, &policy, now())
+    }
+
+    #[test]
+    fn a_tag_nobody_knows_is_unknown() {
+        assert_eq!(judged(None, None), Freshness::Unknown);
+    }
+
+    #[test]
+    fn a_tag_is_fresh_until_its_interval_is_over() {
+        assert_eq!(judged(Some(&seen(Some(0), SOURCE)), None), Freshness::Fresh);
+        assert_eq!(
+            judged(Some(&seen(Some(29), SOURCE)), None),
+            Freshness::Fresh
+        );
+        assert_eq!(
+            judged(Some(&seen(Some(30), SOURCE)), None),
+            Freshness::Stale
+        );
+    }
+
+    #[test]
+    fn a_check_in_the_future_counts_as_none() {
+        assert_eq!(
+            judged(Some(&seen(Some(-60), SOURCE)), None),
+            Freshness::Stale
+        );
+    }
+
+    #[test]
+    fn a_tag_known_only_from_its_file_is_stale() {
+        assert_eq!(judged(Some(&seen(None, SOURCE)), None), Freshness::Stale);
+    }
+
+    #[test]
+    fn a_tag_confirmed_by_another_upstream_is_stale() {
+        assert_eq!(
+            judged(Some(&seen(Some(1), "other.example")), Some(1)),
+            Freshness::Stale
+        );
+    }
+
+    #[test]
+    fn within_a_run_a_clock_that_jumps_does_not_matter() {
+        assert_eq!(
+            judged(Some(&seen(Some(-86_400), SOURCE)), Some(5)),
+            Freshness::Fresh
+        );
+        assert_eq!(
+            judged(Some(&seen(Some(5), SOURCE)), Some(31)),
+            Freshness::Stale
+        );
+    }
+
+    #[test]
+    fn an_interval_of_zero_asks_every_time() {
+        let policy = TagPolicy {
+            check_every: Duration::ZERO,
+            when_gone: WhenGone::Keep,
+        };
+        let record = seen(Some(0), SOURCE);
+        let freshness = judge(Some(&record), SOURCE, Some(Duration::ZERO), &policy, now());
+        assert_eq!(freshness, Freshness::Stale);
+    }
+}

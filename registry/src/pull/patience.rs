@@ -53,3 +53,55 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(3);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_borne_for_the_deadline_only() {
+        let started = Instant::now();
+        let waited = Patience::check(DEADLINE)
+            .wait(&Heard::default(), sleep(Duration::from_secs(60)))
+            .await;
+        assert!(waited.is_none());
+        assert_eq!(started.elapsed(), DEADLINE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_answer_on_the_way_starts_the_deadline_anew() {
+        let heard = Heard::default();
+        let upstream = heard.clone();
+        let work = async move {
+            for _ in 0..3 {
+                sleep(Duration::from_secs(2)).await;
+                upstream.answer();
+            }
+            "digest"
+        };
+        assert_eq!(
+            Patience::check(DEADLINE).wait(&heard, work).await,
+            Some("digest")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_talkative_upstream_is_given_ten_seconds_in_all() {
+        let heard = Heard::default();
+        let upstream = heard.clone();
+        let started = Instant::now();
+        let work = async move {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                upstream.answer();
+            }
+        };
+        let waited: Option<()> = Patience::check(DEADLINE).wait(&heard, work).await;
+        assert!(waited.is_none());
+        assert_eq!(started.elapsed(), Duration::from_secs(10));
+    }
+}
