@@ -14,6 +14,16 @@ use super::{Asked, OpenedBlob, Parts, PullError, Served, Want, far, pass_through
 use crate::repositories::{Mirror, Repository};
 use crate::upstream::Fault;
 
+/// One request for a blob of a mirror.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    mirror: &'a Mirror,
+    digest: Digest,
+    want: Want,
+    /// The size that a stored manifest of this repository names.
+    named: Option<u64>,
+}
+
 /// Reads blobs.
 pub(super) struct Blobs<'a> {
     pub(super) parts: &'a Arc<Parts>,
@@ -115,8 +125,13 @@ impl Blobs<'_> {
             .downloads
             .join_or_start(self.parts, mirror, digest, named);
         let served = if joined { Served::Joined } else { Served::Miss };
-        self.open_growing(mirror, digest, want, named, &running, served)
-            .await
+        let request = Request {
+            mirror,
+            digest,
+            want,
+            named,
+        };
+        self.open_growing(request, &running, served).await
     }
 
     /// Asks whether this repository holds the digest; its size, when the upstream says.
@@ -139,13 +154,16 @@ impl Blobs<'_> {
 
     async fn open_growing(
         &self,
-        mirror: &Mirror,
-        digest: Digest,
-        want: Want,
-        named: Option<u64>,
+        request: Request<'_>,
         running: &Running,
         served: Served,
     ) -> Result<OpenedBlob, PullError> {
+        let Request {
+            mirror,
+            digest,
+            want,
+            named,
+        } = request;
         if let Want::Part(range) = want
             && let Some(opened) = far::open(mirror, digest, range, named, running).await
         {

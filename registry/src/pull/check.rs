@@ -98,13 +98,13 @@ impl Task {
         let Some(digest) = head.digest else {
             return self.get(&reference).await;
         };
-        let held = self
+        let stored = self
             .parts
             .storage
             .repositories()
             .manifest(&self.mirror.name, &digest)
             .await;
-        if let Some(manifest) = held.map_err(Failed::Storage)? {
+        if let Some(manifest) = stored.map_err(Failed::Storage)? {
             return Ok(manifest);
         }
         match self.fetch_named(digest).await {
@@ -209,7 +209,7 @@ impl Task {
         match set {
             Ok(()) | Err(StorageError::ReadOnly | StorageError::Full) => {}
             Err(error) => {
-                tracing::warn!(repository = %self.mirror.name, %tag, %error, "tag is not written down")
+                tracing::warn!(repository = %self.mirror.name, %tag, %error, "tag is not written down");
             }
         }
     }

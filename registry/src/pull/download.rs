@@ -15,7 +15,7 @@ use crate::upstream::{BlobAnswer, Fault, Part, UpstreamError};
 
 /// Why a download ended without a blob. Cloned to every waiter.
 #[derive(Clone, Debug)]
-pub enum DownloadFailed {
+pub(super) enum DownloadFailed {
     /// Every source refused or failed; each waiter is told in the words of its own repository.
     Upstreams(Arc<[(RepositoryName, UpstreamError)]>),
     /// The store takes nothing new (no space above the reserve, or read-only): fetch it for yourself.
@@ -28,7 +28,7 @@ pub enum DownloadFailed {
 
 impl DownloadFailed {
     /// The failure as the source of this repository had it, else as the last one had it.
-    pub fn words_for(
+    pub(super) fn words_for(
         errors: &[(RepositoryName, UpstreamError)],
         repository: &RepositoryName,
     ) -> Option<UpstreamError> {
@@ -199,7 +199,7 @@ pub(super) struct Suspects {
 }
 
 impl Suspects {
-    const PAUSE: Duration = Duration::from_secs(600);
+    const PAUSE: Duration = Duration::from_mins(10);
 
     pub(super) fn new() -> Self {
         Self {

@@ -13,13 +13,13 @@ use super::download::{Download, DownloadFailed};
 use crate::repositories::Mirror;
 
 /// The running downloads.
-pub struct Downloads {
+pub(super) struct Downloads {
     running: Arc<Mutex<HashMap<Digest, Running>>>,
 }
 
 /// One running download, as its callers see it.
 #[derive(Clone)]
-pub struct Running {
+pub(super) struct Running {
     /// The blob, readable while it grows.
     pub blob: GrowingBlob<DownloadFailed>,
     /// Where it may come from. Joining adds to it; the download fails only when all of them have failed.
@@ -30,11 +30,11 @@ pub struct Running {
 
 /// The ordered, growing set of places a download may come from.
 #[derive(Clone, Default)]
-pub struct Sources(Arc<Mutex<Vec<Mirror>>>);
+pub(super) struct Sources(Arc<Mutex<Vec<Mirror>>>);
 
 impl Sources {
     /// Whether this repository was already shown to hold the blob.
-    pub fn include(&self, repository: &RepositoryName) -> bool {
+    pub(super) fn include(&self, repository: &RepositoryName) -> bool {
         self.0
             .lock()
             .iter()
@@ -42,7 +42,7 @@ impl Sources {
     }
 
     /// Adds a repository that was shown to hold the blob.
-    pub fn add(&self, mirror: &Mirror) {
+    pub(super) fn add(&self, mirror: &Mirror) {
         let mut sources = self.0.lock();
         if !sources.iter().any(|known| known.name == mirror.name) {
             sources.push(mirror.clone());
@@ -50,19 +50,19 @@ impl Sources {
     }
 
     /// The source at this place in the order.
-    pub fn get(&self, at: usize) -> Option<Mirror> {
+    pub(super) fn get(&self, at: usize) -> Option<Mirror> {
         self.0.lock().get(at).cloned()
     }
 
     /// All of them, as they are now.
-    pub fn all(&self) -> Vec<Mirror> {
+    pub(super) fn all(&self) -> Vec<Mirror> {
         self.0.lock().clone()
     }
 }
 
 /// The allowance for reads far ahead of a download (law 9): two at once, the blob's size in all.
 #[derive(Clone, Default)]
-pub struct Ahead(Arc<AheadCounts>);
+pub(super) struct Ahead(Arc<AheadCounts>);
 
 #[derive(Default)]
 struct AheadCounts {
@@ -71,13 +71,13 @@ struct AheadCounts {
 }
 
 /// Leave to read ahead, given back when dropped.
-pub struct AheadPermit(Arc<AheadCounts>);
+pub(super) struct AheadPermit(Arc<AheadCounts>);
 
 impl Ahead {
     const AT_ONCE: usize = 2;
 
     /// Leave to fetch `length` bytes ahead of the download of a blob of `size` bytes.
-    pub fn take(&self, length: u64, size: u64) -> Option<AheadPermit> {
+    pub(super) fn take(&self, length: u64, size: u64) -> Option<AheadPermit> {
         let within = |bytes: u64| bytes.checked_add(length).filter(|sum| *sum <= size);
         let one_more = |now: usize| (now < Self::AT_ONCE).then_some(now + 1);
         self.0
@@ -101,26 +101,26 @@ impl Drop for AheadPermit {
 
 impl Downloads {
     /// None yet.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             running: Arc::default(),
         }
     }
 
     /// The running download of this digest, if there is one.
-    pub fn running(&self, digest: &Digest) -> Option<Running> {
+    pub(super) fn running(&self, digest: &Digest) -> Option<Running> {
         self.running.lock().get(digest).cloned()
     }
 
     /// How many run now.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.running.lock().len()
     }
 
     /// Joins the download of this digest, or starts it from `mirror`. The second value says whether it ran already.
     ///
     /// The caller has been admitted: its repository is known to hold the digest, or the download itself will prove it.
-    pub fn join_or_start(
+    pub(super) fn join_or_start(
         &self,
         parts: &Arc<Parts>,
         mirror: &Mirror,

@@ -15,13 +15,13 @@ use tokio_util::task::TaskTracker;
 use crate::upstream::Heard;
 
 /// Running work by key.
-pub struct Flights<K, V> {
+pub(super) struct Flights<K, V> {
     running: Arc<Mutex<HashMap<K, Flight<V>>>>,
     tasks: TaskTracker,
 }
 
 /// One piece of running work, as a waiter sees it.
-pub struct Flight<V> {
+pub(super) struct Flight<V> {
     outcome: watch::Receiver<Option<V>>,
     heard: Heard,
 }
@@ -37,13 +37,13 @@ impl<V: Clone> Clone for Flight<V> {
 
 impl<V: Clone> Flight<V> {
     /// What came of the work; `None` when it ended without saying so (a panic, an abort).
-    pub async fn outcome(&mut self) -> Option<V> {
+    pub(super) async fn outcome(&mut self) -> Option<V> {
         let value = self.outcome.wait_for(Option::is_some).await.ok()?;
         value.clone()
     }
 
     /// Signs of life from the upstream this work waits for.
-    pub fn heard(&self) -> &Heard {
+    pub(super) fn heard(&self) -> &Heard {
         &self.heard
     }
 }
@@ -54,7 +54,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No work yet; tasks are spawned on `tasks`.
-    pub fn new(tasks: TaskTracker) -> Self {
+    pub(super) fn new(tasks: TaskTracker) -> Self {
         Self {
             running: Arc::default(),
             tasks,
@@ -62,7 +62,11 @@ where
     }
 
     /// The running work for `key`, or `work`, started now. The second value says whether it was running already.
-    pub fn join_or_start<F>(&self, key: K, work: impl FnOnce(Heard) -> F) -> (Flight<V>, bool)
+    pub(super) fn join_or_start<F>(
+        &self,
+        key: K,
+        work: impl FnOnce(Heard) -> F,
+    ) -> (Flight<V>, bool)
     where
         F: Future<Output = V> + Send + 'static,
     {

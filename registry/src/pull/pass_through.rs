@@ -38,7 +38,6 @@ pub(super) async fn open(
             served: Served::Miss,
         });
     };
-    drop(answer);
     open_part(mirror, digest, part, size).await
 }
 
@@ -72,7 +71,10 @@ where
 {
     let state = (body, skip, length);
     stream::try_unfold(state, |(mut body, mut skip, left)| async move {
-        while left > 0 {
+        if left == 0 {
+            return Ok(None);
+        }
+        loop {
             let Some(piece) = body.next().await else {
                 return Err(BodyBroke("the upstream's answer ended early".to_owned()));
             };
@@ -86,7 +88,6 @@ where
                 return Ok(Some((piece, (body, skip, left))));
             }
         }
-        Ok(None)
     })
     .boxed()
 }

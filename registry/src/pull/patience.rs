@@ -9,7 +9,7 @@ use crate::upstream::Heard;
 
 /// The limits of one wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub(super) struct Patience {
     /// The longest silence borne; every answer on the way (challenge, token, redirect, HEAD) starts it anew.
     pub silence: Duration,
     /// The longest wait in all.
@@ -18,13 +18,13 @@ pub struct Patience {
 
 impl Patience {
     /// Headers must leave within 30 s of the request (containerd's response header timeout); this leaves a margin.
-    pub const HEADERS: Self = Self {
+    pub(super) const HEADERS: Self = Self {
         silence: Duration::from_secs(25),
         total: Duration::from_secs(25),
     };
 
     /// `proxy.checkdeadline` for silence, 10 s in all.
-    pub fn check(deadline: Duration) -> Self {
+    pub(super) fn check(deadline: Duration) -> Self {
         Self {
             silence: deadline,
             total: deadline.max(Duration::from_secs(10)),
@@ -32,7 +32,7 @@ impl Patience {
     }
 
     /// Waits for `work`; `None` when patience ended first. The work itself is not disturbed if it runs elsewhere.
-    pub async fn wait<T>(self, heard: &Heard, work: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn wait<T>(self, heard: &Heard, work: impl Future<Output = T>) -> Option<T> {
         let end = Instant::now() + self.total;
         timeout_at(end, self.wait_while_heard(heard, work))
             .await

@@ -18,7 +18,7 @@ const MISSING: Duration = Duration::from_secs(10);
 const FAILED: Duration = Duration::from_secs(5);
 
 /// Recent refusals by what was asked for.
-pub struct Remembered<K> {
+pub(super) struct Remembered<K> {
     refusals: Cache<K, Refusal>,
 }
 
@@ -31,7 +31,7 @@ struct Refusal {
 
 impl<K: Hash + Eq + Send + Sync + 'static> Remembered<K> {
     /// Nothing yet.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             refusals: Cache::builder()
                 .max_capacity(CAPACITY)
@@ -41,7 +41,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Remembered<K> {
     }
 
     /// The refusal that still holds for `key`.
-    pub fn get(&self, key: &K) -> Option<Asked> {
+    pub(super) fn get(&self, key: &K) -> Option<Asked> {
         let refusal = self.refusals.get(key)?;
         let ago = refusal.at.elapsed();
         (ago < refusal.life).then_some(Asked {
@@ -51,7 +51,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Remembered<K> {
     }
 
     /// Remembers a refusal for as long as its kind allows, which may be not at all.
-    pub fn note(&self, key: K, error: &UpstreamError) {
+    pub(super) fn note(&self, key: K, error: &UpstreamError) {
         if let Some(life) = life(&error.fault) {
             self.refusals.insert(
                 key,
@@ -65,7 +65,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Remembered<K> {
     }
 
     /// Like [`Remembered::note`], for things whose absence is never remembered (blobs: a push may be filling in right now).
-    pub fn note_failure(&self, key: K, error: &UpstreamError) {
+    pub(super) fn note_failure(&self, key: K, error: &UpstreamError) {
         if !matches!(error.fault, Fault::NotFound(_)) {
             self.note(key, error);
         }
