@@ -1,1 +1,5 @@
-//! To be filled.
+//! The Cistern server as a library.
+
+pub mod pull;
+pub mod repositories;
+pub mod upstream;
