@@ -13,7 +13,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::layers::Service;
-use super::listen::{Limits, Socket, Stopping};
+use super::listen::{Limits, Stopping};
+use super::socket::Socket;
 
 /// How long bytes of a body that nobody wants are read and dropped after our side was closed.
 const LINGER: Duration = Duration::from_secs(2);

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 
 /// What a listener offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Face {
+pub(super) enum Face {
     /// The registry, and health; the metrics if the settings say so.
     Main,
     /// Health and metrics (`http.debug.addr`).

@@ -1,20 +1,13 @@
-//! Sockets: binding, accepting, limits, and the way out.
+//! Accepting, limits, and the way out.
 //!
-//! A listener is one of a closed set, so that TLS can be added as another variant. Accepting stops at a signal; connections that
-//! idle are closed then, bodies that run may finish until the drain time is over.
+//! Accepting stops at a signal; connections that idle are closed then, bodies that run may finish until the drain time is over.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustix::fs::Mode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,18 +15,13 @@ use tokio_util::task::TaskTracker;
 use super::Http;
 use super::connection::{self, Caller};
 use super::layers::{Face, Service};
+use super::socket::{Listener, Socket};
 
 /// How long accepting rests after the system refused a connection, as when descriptors run out.
 const REST_AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
 /// How long cut connections get to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// Who may read and write the admin socket: its owner.
-const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
-
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// What one listener allows. The defaults are right for a gateway with some thousand children.
 #[derive(Clone, Copy, Debug)]
@@ -68,79 +56,116 @@ pub struct Stopping {
     pub at_once: CancellationToken,
 }
 
-/// A socket that accepts connections.
-#[derive(Debug)]
-pub enum Listener {
-    /// TCP without TLS.
-    Plain(TcpListener),
-    /// A Unix socket.
-    Unix(UnixListener),
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// `http.addr`.
+    pub main: &'a str,
+    /// `http.debug.addr`.
+    pub debug: Option<&'a str>,
+    /// The admin socket. One that cannot be made is a warning: a read-only store has no place for it.
+    pub admin: Option<&'a Path>,
 }
 
-// === impl Listener ===
+/// An address that cannot be listened on, by the setting that names it.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: cannot listen on {address}: {source}")]
+pub struct ListenError {
+    setting: &'static str,
+    address: String,
+    source: io::Error,
+}
 
-impl Listener {
-    /// Binds a TCP address, for example `:5000` (all addresses, IPv6 and IPv4), `127.0.0.1:0` or `localhost:5000`.
+/// A server that accepts requests.
+#[derive(Debug)]
+pub struct Listening {
+    address: SocketAddr,
+    debug_address: Option<SocketAddr>,
+    listeners: TaskTracker,
+}
+
+// === impl Listening ===
+
+impl Listening {
+    /// Binds everything, then accepts on all of it. Connections and listeners run on `tasks`.
     ///
     /// # Errors
-    /// What the system says: in use, not permitted, no such name.
-    pub async fn bind(address: &str) -> io::Result<Self> {
-        let listener = match address.strip_prefix(':') {
-            Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
-                Ok(listener) => listener,
-                // A kernel without IPv6.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
-                Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await?,
-            },
-            None => TcpListener::bind(address).await?,
+    /// The main or the debug address cannot be bound.
+    pub async fn start(
+        http: Arc<Http>,
+        places: Places<'_>,
+        limits: Limits,
+        stopping: &Stopping,
+        tasks: &TaskTracker,
+    ) -> Result<Self, ListenError> {
+        let (main, address) = bind("http.addr", places.main).await?;
+        let debug = match places.debug {
+            Some(debug) => Some(bind("http.debug.addr", debug).await?),
+            None => None,
         };
-        Ok(Self::Plain(listener))
-    }
-
-    /// Binds a Unix socket that only its owner may use. A socket left behind by an earlier process is replaced: the caller holds
-    /// the lock of the store it lies in.
-    ///
-    /// # Errors
-    /// What the system says; a path beyond about a hundred bytes is refused by every Unix.
-    pub fn bind_owner_only(path: &Path) -> io::Result<Self> {
-        match rustix::fs::unlink(path) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let socket = UnixSocket::new_stream()?;
-        // Linux takes the mode of the new file from the socket, so that there is no moment in which others could connect.
-        let _ = rustix::fs::fchmod(socket.as_fd(), OWNER_ONLY);
-        socket.bind(path)?;
-        rustix::fs::chmod(path, OWNER_ONLY)?;
-        socket.listen(BACKLOG).map(Self::Unix)
-    }
-
-    /// The TCP address that was bound, with the port the system chose.
-    pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Plain(listener) => listener.local_addr().ok(),
-            Self::Unix(_) => None,
-        }
-    }
-
-    async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
-        match self {
-            Self::Plain(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Heads and last pieces must not wait for an acknowledgement.
-                stream.set_nodelay(true)?;
-                Ok((Socket::Plain(stream), Some(peer)))
+        let debug_address = debug.as_ref().map(|(_, address)| *address);
+        let admin = places.admin.and_then(|path| {
+            let bound = Listener::bind_owner_only(path);
+            bound
+                .inspect_err(
+                    |error| tracing::warn!(path = %path.display(), %error, "no admin socket"),
+                )
+                .ok()
+        });
+        let listeners = TaskTracker::new();
+        let all = [
+            (Some(main), Face::Main),
+            (debug.map(|(debug, _)| debug), Face::Debug),
+            (admin, Face::Admin),
+        ];
+        for (listener, face) in all {
+            if let Some(listener) = listener {
+                let serving = serve(
+                    listener,
+                    face,
+                    Arc::clone(&http),
+                    limits,
+                    stopping.clone(),
+                    tasks.clone(),
+                );
+                tasks.spawn(listeners.track_future(serving));
             }
-            Self::Unix(listener) => listener
-                .accept()
-                .await
-                .map(|(stream, _)| (Socket::Unix(stream), None)),
         }
+        listeners.close();
+        Ok(Self {
+            address,
+            debug_address,
+            listeners,
+        })
     }
+
+    /// The main address, with the port the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The debug address, with the port the system chose.
+    pub fn debug_address(&self) -> Option<SocketAddr> {
+        self.debug_address
+    }
+
+    /// Waits until all listeners are closed and all their connections have ended, which they do after `stopping`.
+    pub async fn ended(&self) {
+        self.listeners.wait().await;
+    }
+}
+
+async fn bind(setting: &'static str, address: &str) -> Result<(Listener, SocketAddr), ListenError> {
+    let bound = Listener::bind(address).await;
+    bound.map_err(|source| ListenError {
+        setting,
+        address: address.to_owned(),
+        source,
+    })
 }
 
 /// Answers on one listener until `stopping`, then drains. Returns when every connection of this listener has ended.
-pub async fn serve(
+async fn serve(
     listener: Listener,
     face: Face,
     http: Arc<Http>,
@@ -170,7 +195,7 @@ pub async fn serve(
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     tokio::select! {
         _ = slots.acquire_many(all) => return,
-        () = tokio::time::sleep(drain) => tracing::warn!(open = limits.connections - slots.available_permits(), "drain time is over: connections are cut"),
+        () = tokio::time::sleep(drain) => tracing::warn!("drain time is over: what still runs is cut"),
         () = stopping.at_once.cancelled() => {}
     }
     cut.cancel();
@@ -200,72 +225,5 @@ async fn next(
         () = stopping.gently.cancelled() => None,
         () = stopping.at_once.cancelled() => None,
         accepted = accepted => accepted,
-    }
-}
-
-/// One connection, before HTTP.
-#[derive(Debug)]
-pub(super) enum Socket {
-    /// TCP without TLS.
-    Plain(TcpStream),
-    /// A Unix socket.
-    Unix(UnixStream),
-}
-
-/// Runs `$call` on whichever stream it is.
-macro_rules! on_stream {
-    ($socket:expr, $stream:ident => $call:expr) => {
-        match $socket.get_mut() {
-            Socket::Plain($stream) => {
-                let $stream = Pin::new($stream);
-                $call
-            }
-            Socket::Unix($stream) => {
-                let $stream = Pin::new($stream);
-                $call
-            }
-        }
-    };
-}
-
-// === impl Socket ===
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_read(context, buffer))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        on_stream!(self, stream => stream.poll_write(context, bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        on_stream!(self, stream => stream.poll_write_vectored(context, pieces))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_flush(context))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_shutdown(context))
     }
 }

@@ -14,12 +14,13 @@ mod body;
 mod connection;
 mod error;
 mod layers;
-pub mod listen;
+mod listen;
 mod observe;
 mod request;
 mod request_id;
 mod response;
 mod router;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -29,8 +30,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-pub use layers::Face;
-pub use listen::{Limits, Listener, Stopping, serve};
+pub use listen::{Limits, ListenError, Listening, Places, Stopping};
 
 use crate::metrics::Metrics;
 use crate::pull::Pull;

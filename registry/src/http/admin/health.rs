@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use cistern_storage::Storage;
+use cistern_storage::StorageError;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::{StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -22,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks how things are.
 pub struct Health {
-    storage: Storage,
+    check: Box<dyn Fn() -> BoxFuture<'static, Result<(), StorageError>> + Send + Sync>,
     upstreams: Box<dyn Fn() -> Vec<UpstreamReport> + Send + Sync>,
     last_look: Mutex<Option<(Instant, Result<(), Arc<str>>)>>,
 }
@@ -54,13 +56,14 @@ impl UpstreamReport {
 // === impl Health ===
 
 impl Health {
-    /// `upstreams` is asked whenever somebody asks for readiness; it must not wait for anything.
-    pub fn new(
-        storage: Storage,
+    /// `check` looks at the store ([`Storage::check`](cistern_storage::Storage::check)); `upstreams` is asked whenever somebody
+    /// asks for readiness, and must not wait for anything.
+    pub fn new<Look: Future<Output = Result<(), StorageError>> + Send + 'static>(
+        check: impl Fn() -> Look + Send + Sync + 'static,
         upstreams: impl Fn() -> Vec<UpstreamReport> + Send + Sync + 'static,
     ) -> Self {
         Self {
-            storage,
+            check: Box::new(move || check().boxed()),
             upstreams: Box::new(upstreams),
             last_look: Mutex::new(None),
         }
@@ -73,7 +76,7 @@ impl Health {
         {
             return look.clone();
         }
-        let look = match tokio::time::timeout(PATIENCE, self.storage.check()).await {
+        let look = match tokio::time::timeout(PATIENCE, (self.check)()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store is not well");
