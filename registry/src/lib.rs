@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod http;
 pub mod metrics;
 pub mod pull;
 pub mod repositories;
