@@ -45,7 +45,11 @@ impl Housekeeping {
 
     async fn run(self) {
         let mut flush = interval(FLUSH_EVERY);
-        let mut expire = interval(self.ttl.map_or(EXPIRE_EVERY, |ttl| ttl.min(EXPIRE_EVERY)).max(Duration::from_secs(1)));
+        let mut expire = interval(
+            self.ttl
+                .map_or(EXPIRE_EVERY, |ttl| ttl.min(EXPIRE_EVERY))
+                .max(Duration::from_secs(1)),
+        );
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -63,20 +67,41 @@ impl Housekeeping {
     }
 
     async fn expire(&self) {
-        let Some(unused_since) = self.ttl.and_then(|ttl| self.clock.now().checked_sub(ttl)) else { return };
+        let Some(unused_since) = self.ttl.and_then(|ttl| self.clock.now().checked_sub(ttl)) else {
+            return;
+        };
         // What cannot be fetched again is not dropped.
-        let Some(upstream) = self.repositories.upstream() else { return };
-        if !self.pull.reaches(upstream).await {
-            tracing::info!(upstream = upstream.host(), "nothing is expired while the upstream is unreachable");
+        let Some(upstream) = self.repositories.upstream() else {
+            return;
+        };
+        if self.pull.links().is_degraded(upstream.host()) {
+            tracing::info!(
+                upstream = upstream.host(),
+                "nothing is expired while the upstream is unreachable"
+            );
             return;
         }
         let is_mirror = |name: &cistern_oci::RepositoryName| {
-            matches!(self.repositories.find(name, None, None), Ok(Repository::Mirror(_)))
+            matches!(
+                self.repositories.find(name, None, None),
+                Ok(Repository::Mirror(_))
+            )
         };
         match self.storage.expire(unused_since, &is_mirror).await {
             Ok(expired) if expired.blobs + expired.manifests > 0 => {
-                let (tags, manifests, blobs, bytes) = (expired.tags, expired.manifests, expired.blobs, expired.bytes);
-                tracing::info!(tags, manifests, blobs, bytes, "unused for longer than proxy.ttl: dropped");
+                let (tags, manifests, blobs, bytes) = (
+                    expired.tags,
+                    expired.manifests,
+                    expired.blobs,
+                    expired.bytes,
+                );
+                tracing::info!(
+                    tags,
+                    manifests,
+                    blobs,
+                    bytes,
+                    "unused for longer than proxy.ttl: dropped"
+                );
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "expiring stopped"),

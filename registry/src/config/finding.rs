@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// Who set a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Ordered as an operator reads: the file from top to bottom, then the variables by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// A line of the configuration file, counted from one.
     File {
@@ -52,6 +54,35 @@ pub struct Finding {
     pub what: String,
     /// What to do about it.
     pub advice: String,
+}
+
+impl Finding {
+    pub(super) fn error(
+        place: Place,
+        key: &str,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Error,
+            place,
+            key: key.to_owned(),
+            what: what.into(),
+            advice: advice.into(),
+        }
+    }
+
+    pub(super) fn warning(
+        place: Place,
+        key: &str,
+        what: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(place, key, what, advice)
+        }
+    }
 }
 
 impl fmt::Display for Finding {

@@ -1,5 +1,8 @@
 //! `log`: how much is said, and in which form.
 
+use super::nearest::nearest;
+use super::reader::{Problem, Reader, flag};
+
 /// The section `log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -31,4 +34,64 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Log> {
+    let old_name = if reader.set("log.level").is_none() {
+        reader.value("loglevel", level)
+    } else {
+        None
+    };
+    let level = old_name.or_else(|| reader.value("log.level", level));
+    let format = format(reader);
+    let disabled = reader.value("log.accesslog.disabled", flag);
+    Some(Log {
+        level: level?,
+        format: format?,
+        access_log: !disabled?,
+    })
+}
+
+fn level(text: &str) -> Result<LogLevel, Problem> {
+    match text.to_lowercase().as_str() {
+        "error" => Ok(LogLevel::Error),
+        "warn" => Ok(LogLevel::Warn),
+        "info" => Ok(LogLevel::Info),
+        "debug" => Ok(LogLevel::Debug),
+        _ => Err(Problem::new(
+            format!("there is no level `{text}`"),
+            "write error, warn, info or debug",
+        )),
+    }
+}
+
+/// Distribution's third format, for Logstash, is JSON with other field names.
+fn format(reader: &mut Reader<'_>) -> Option<LogFormat> {
+    let written = reader.written("log.formatter")?;
+    match written.text.as_str() {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        "logstash" => {
+            reader.warn(
+                written.place,
+                "log.formatter",
+                "logstash is written as json",
+                "write json",
+            );
+            Some(LogFormat::Json)
+        }
+        other => {
+            let advice = match nearest(other, ["text", "json"]) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "write text or json".to_owned(),
+            };
+            reader.fail(
+                written.place,
+                "log.formatter",
+                format!("there is no format `{other}`"),
+                advice,
+            );
+            None
+        }
+    }
 }

@@ -5,20 +5,35 @@
 
 mod address;
 mod credentials;
+mod duration;
+mod environment;
 mod finding;
 mod http;
+mod keys;
 mod log;
+pub(crate) mod nearest;
+mod node;
 mod outgoing;
 mod proxy;
+mod reader;
 mod remote_url;
+mod size;
+mod source;
 mod storage;
+mod survey;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use node::{Node, Value};
+use reader::Reader;
+use source::Source;
+
 pub use address::{ListenAddress, ListenHost};
 pub use credentials::{CredentialText, Credentials, Secret};
+pub use duration::written as written_duration;
 pub use finding::{ConfigErrors, Finding, Place, Severity};
 pub use http::{Http, MetricsAt};
 pub use log::{Log, LogFormat, LogLevel};
@@ -94,10 +109,116 @@ impl Config {
     ///
     /// # Errors
     /// All findings at once, warnings among them, if at least one of them stops the start.
-    pub fn load(_from: &LoadFrom<'_>) -> Result<Loaded, ConfigErrors> {
-        Err(ConfigErrors {
-            findings: Vec::new(),
+    pub fn load(from: &LoadFrom<'_>) -> Result<Loaded, ConfigErrors> {
+        let source = source::read(from).map_err(|finding| ConfigErrors {
+            findings: vec![*finding],
+        })?;
+        let Source {
+            file,
+            mut tree,
+            mut findings,
+        } = source;
+        findings.extend(overlay(&mut tree, from.environment));
+        findings.extend(survey::survey(&tree));
+        findings.extend(check_version(&tree));
+        let mut reader = Reader::new(&tree);
+        let config = Self::read(&mut reader, from);
+        findings.append(&mut reader.findings);
+        findings.sort_by(|one, other| one.place.cmp(&other.place));
+        if from.strict {
+            findings
+                .iter_mut()
+                .for_each(|finding| finding.severity = Severity::Error);
+        }
+        let stops = findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
+        match config {
+            Some(config) if !stops => Ok(Loaded {
+                config,
+                findings,
+                file,
+                settings: reader::settings(&tree),
+            }),
+            Some(_) | None => Err(ConfigErrors { findings }),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Self> {
+        let log = log::read(reader);
+        let storage = storage::read(reader);
+        let http = http::read(reader);
+        let proxy = proxy::read(reader, from);
+        let scheme = proxy
+            .as_ref()
+            .and_then(|proxy| proxy.remote.as_ref())
+            .map(|remote| remote.url.scheme());
+        let outgoing = outgoing::read(reader, from.environment, scheme);
+        Some(Self {
+            http: http?,
+            log: log?,
+            storage: storage?,
+            proxy: proxy?,
+            outgoing,
         })
+    }
+
+    /// `http.addr` alone, whatever else may be wrong: a health check must find the server that runs.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the address does not parse.
+    pub fn listen_address(from: &LoadFrom<'_>) -> Result<ListenAddress, ConfigErrors> {
+        let mut source = source::read(from).map_err(|finding| ConfigErrors {
+            findings: vec![*finding],
+        })?;
+        overlay(&mut source.tree, from.environment);
+        let mut reader = Reader::new(&source.tree);
+        http::read_address(&mut reader).ok_or(ConfigErrors {
+            findings: reader.findings,
+        })
+    }
+}
+
+/// Puts the environment over the file.
+fn overlay(tree: &mut Node, environment: &BTreeMap<String, String>) -> Vec<Finding> {
+    let findings = environment::apply(tree, environment);
+    tree.open("storage");
+    tree.open("auth");
+    findings
+}
+
+/// Only version 0.1 exists. A file without it works here and would not in Distribution.
+fn check_version(tree: &Node) -> Option<Finding> {
+    const KEY: &str = "version";
+    let Value::Map(entries) = &tree.value else {
+        return None;
+    };
+    let Place::File { path, .. } = &tree.place else {
+        return None;
+    };
+    match tree.find(KEY).map(|node| (&node.value, &node.place)) {
+        Some((Value::Text(text), _)) if text == "0.1" => None,
+        Some((_, place)) => Some(Finding::error(
+            place.clone(),
+            KEY,
+            "this is not version 0.1 of the format",
+            "write `version: 0.1`",
+        )),
+        None if entries.is_empty() => None,
+        None => {
+            let place = Place::File {
+                path: path.clone(),
+                line: 0,
+            };
+            let what =
+                "the file does not say its version, without which Distribution does not start";
+            Some(Finding::warning(
+                place,
+                KEY,
+                what,
+                "write `version: 0.1` into its first line",
+            ))
+        }
     }
 }
 

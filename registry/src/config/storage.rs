@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::reader::{Reader, flag};
+use super::size;
+
 /// The section `storage`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
@@ -23,4 +26,19 @@ pub enum Reserve {
     Percent(u8),
     /// That many bytes.
     Bytes(u64),
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Storage> {
+    let root_directory = reader.value("storage.filesystem.rootdirectory", |text| {
+        Ok(PathBuf::from(text))
+    });
+    let read_only = reader.value("storage.maintenance.readonly.enabled", flag);
+    let reserve = reader
+        .value("storage.cache.reserve", size::reserve)
+        .unwrap_or(Reserve::Default);
+    Some(Storage {
+        root_directory: root_directory?,
+        read_only: read_only?,
+        reserve,
+    })
 }

@@ -168,20 +168,14 @@ impl Task {
         let host = self.mirror.upstream.host();
         match outcome {
             Ok(manifest) => {
-                self.parts.links.set_degraded(host, false);
+                self.parts.links.note_answer(host);
                 self.tell_move(&key, record, manifest);
                 self.point(tag, &manifest.digest).await;
                 self.parts.checked.insert(key, Instant::now());
             }
-            Err(failed) if failed.is_gone() => {
-                self.parts.links.set_degraded(host, false);
-                self.forget_if_followed(tag).await;
-                self.remember(key, failed);
-            }
             Err(failed) => {
-                if matches!(failed, Failed::Upstream(error) if matches!(error.fault, Fault::Unreachable { .. }))
-                {
-                    self.parts.links.set_degraded(host, true);
+                if failed.is_gone() {
+                    self.forget_if_followed(tag).await;
                 }
                 self.remember(key, failed);
             }
@@ -190,6 +184,9 @@ impl Task {
 
     fn remember(&self, key: TagKey, failed: &Failed) {
         if let Failed::Upstream(error) = failed {
+            self.parts
+                .links
+                .note_error(self.mirror.upstream.host(), error);
             tracing::warn!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "tag could not be checked");
             self.parts.refused_tags.note(key, error);
         }

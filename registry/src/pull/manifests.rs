@@ -140,7 +140,7 @@ impl Manifests<'_> {
         let heard = check.heard().clone();
         match patience.wait(&heard, check.outcome()).await {
             None => {
-                self.parts.links.set_degraded(mirror.upstream.host(), true);
+                self.parts.links.note_silence(mirror.upstream.host());
                 self.stale_or(&key, known, PullError::StillFetching)
             }
             Some(None) => self.stale_or(&key, known, PullError::Interrupted),
