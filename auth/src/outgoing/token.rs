@@ -53,11 +53,11 @@ pub struct Token {
 }
 
 /// The life of a token that does not tell it: what the protocol says an absent `expires_in` means.
-const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+const DEFAULT_LIFE: Duration = Duration::from_mins(1);
 /// Shorter lives are not believed: a token that lasts a second would be asked for with every request.
 const LEAST_LIFE: Duration = Duration::from_secs(10);
 /// Longer lives are not believed: whoever is refused asks again anyway.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 #[derive(Deserialize)]
 struct Body {
@@ -178,12 +178,12 @@ impl Token {
     /// Takes an answer's token into use.
     pub(super) fn of(answer: TokenAnswer) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let margin = (answer.life / 5).min(Duration::from_secs(60));
+        let margin = (answer.life / 5).min(Duration::from_mins(1));
         Self {
             secret: answer.secret,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             obtained: answer.received,
-            refresh_at: answer.received + (answer.life - margin),
+            refresh_at: answer.received + answer.life.saturating_sub(margin),
             expires_at: answer.received + answer.life,
         }
     }

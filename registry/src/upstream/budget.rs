@@ -16,21 +16,21 @@ pub enum Priority {
 
 /// How fast the link to an upstream may be used. Unlimited for now: every take passes at once.
 #[derive(Clone, Debug, Default)]
-pub struct Budget(());
+pub struct Budget {}
 
 /// The wait for a share of the budget; resolves when the bytes may be passed on.
 #[derive(Debug)]
-pub struct Taken(());
+pub struct Taken {}
 
 impl Budget {
     /// A budget that never makes anybody wait.
     pub fn unlimited() -> Self {
-        Self(())
+        Self {}
     }
 
     /// Takes `bytes` at a priority.
     pub fn take(&self, _bytes: usize, _priority: Priority) -> Taken {
-        Taken(self.0)
+        Taken {}
     }
 }
 
@@ -38,6 +38,6 @@ impl Future for Taken {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(self.0)
+        Poll::Ready(())
     }
 }

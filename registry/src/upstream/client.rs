@@ -1,15 +1,21 @@
-//! One upstream and what can be asked of it.
+//! One upstream and what can be asked of it. The questions themselves are in `manifests`, `blobs` and `tags`.
 
+use std::fmt;
 use std::sync::Arc;
 
+use cistern_auth::outgoing::RealmRules;
 use cistern_oci::{ByteRange, Digest, Manifest, Reference, RepositoryName, Tag};
 
+use super::address::Address;
+use super::dial::Dialer;
+use super::send::Shared;
+use super::token::Tokens;
 use super::{Heard, UpstreamBody, UpstreamError, UpstreamOptions, UpstreamSetupError};
 
 /// Another registry, with its connections, tokens and remembered challenges. Cheap to clone; clones share all of it.
 #[derive(Clone)]
 pub struct Upstream {
-    host: Arc<str>,
+    shared: Arc<Shared>,
 }
 
 /// What an upstream says about a manifest without being asked for all of it.
@@ -17,7 +23,7 @@ pub struct Upstream {
 pub struct ManifestHead {
     /// The digest it names.
     pub digest: Option<Digest>,
-    /// The manifest itself, where the upstream would not or could not tell the digest otherwise.
+    /// The manifest itself, where the upstream would not tell its digest otherwise; then `digest` is its digest.
     pub manifest: Option<Manifest>,
 }
 
@@ -52,14 +58,25 @@ pub struct BlobAnswer {
 
 impl Upstream {
     /// Prepares everything; nothing is sent yet.
-    pub fn new(options: UpstreamOptions) -> Result<Upstream, UpstreamSetupError> {
-        let _ = options;
-        unimplemented!()
+    pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
+        let address = Address::new(&options.url)?;
+        let rules =
+            RealmRules::new(address.url(), &options.realms).map_err(UpstreamSetupError::Realm)?;
+        let dialer = Dialer::new(&options, address.url(), &rules)?;
+        let tokens = Tokens::new(options.credentials, rules);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                address,
+                dialer,
+                tokens,
+                budget: options.budget,
+            }),
+        })
     }
 
     /// The host, with its port where it is not the scheme's own, for messages: `mcr.microsoft.com`, `127.0.0.2:5001`.
     pub fn host(&self) -> &str {
-        &self.host
+        self.shared.address.label()
     }
 
     /// Asks what a tag or digest is. A refusal is believed only after the manifest itself was asked for.
@@ -69,8 +86,7 @@ impl Upstream {
         which: &Reference,
         heard: &Heard,
     ) -> Result<ManifestHead, UpstreamError> {
-        let _ = (of, which, heard);
-        unimplemented!()
+        self.shared.head_manifest(of, which, heard).await
     }
 
     /// Fetches a manifest: by digest only if the bytes are it, by tag under the digest of its bytes.
@@ -80,8 +96,7 @@ impl Upstream {
         which: &Reference,
         heard: &Heard,
     ) -> Result<Manifest, UpstreamError> {
-        let _ = (of, which, heard);
-        unimplemented!()
+        self.shared.get_manifest(of, which, heard).await
     }
 
     /// Asks whether a blob is there and how large it is. A refusal is believed only after its first byte was asked for.
@@ -90,8 +105,7 @@ impl Upstream {
         of: &RepositoryName,
         digest: &Digest,
     ) -> Result<BlobHead, UpstreamError> {
-        let _ = (of, digest);
-        unimplemented!()
+        self.shared.head_blob(of, digest).await
     }
 
     /// Starts fetching a blob or a part of it. The digest is not verified here.
@@ -101,8 +115,7 @@ impl Upstream {
         digest: &Digest,
         part: Part,
     ) -> Result<BlobAnswer, UpstreamError> {
-        let _ = (of, digest, part);
-        unimplemented!()
+        self.shared.get_blob(of, digest, part).await
     }
 
     /// All tags of a repository, sorted, from as many pages as the upstream makes of them, at most `at_most`.
@@ -112,7 +125,12 @@ impl Upstream {
         at_most: usize,
         heard: &Heard,
     ) -> Result<Vec<Tag>, UpstreamError> {
-        let _ = (of, at_most, heard);
-        unimplemented!()
+        self.shared.tags(of, at_most, heard).await
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Upstream").field(&self.host()).finish()
     }
 }

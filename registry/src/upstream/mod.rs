@@ -2,12 +2,25 @@
 //! bad habits. This room knows nothing of callers, of the store or of what is cached; it tells facts ([`Fault`]) and
 //! leaves what they mean for a caller to others.
 
+mod address;
+mod answer;
+mod blobs;
 mod body;
 mod budget;
 mod client;
+mod dial;
 mod error;
 mod heard;
+mod link;
+mod manifests;
 mod options;
+mod redirect;
+mod resolve;
+mod retry;
+mod send;
+mod tags;
+mod tls;
+mod token;
 
 pub use body::UpstreamBody;
 pub use budget::{Budget, Priority, Taken};
