@@ -53,6 +53,14 @@ pub(super) enum Command {
         /// The configuration the server was started with; without it, the one it finds without arguments
         file: Option<PathBuf>,
     },
+    /// Show what a cache is for, on this machine alone: twenty children, a slow link, a cut, a restart
+    ///
+    /// Needs no internet, no docker and no root, and takes about ten seconds.
+    Demo {
+        /// Leave the upstream and the cache running afterwards, to be tried with a client of your own
+        #[arg(long)]
+        keep: bool,
+    },
     /// Print the version
     Version,
     /// Distribution's; there is nothing to collect
@@ -67,7 +75,8 @@ pub(super) enum Command {
 
 impl Command {
     /// What may have been meant by a word that is neither a command nor a file.
-    pub(super) const NAMES: [&str; 5] = ["serve", "config", "healthcheck", "version", "help"];
+    pub(super) const NAMES: [&str; 6] =
+        ["serve", "config", "healthcheck", "demo", "version", "help"];
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config_check;
+mod demo;
 mod garbage_collect;
 mod healthcheck;
 mod serve;
@@ -104,6 +105,7 @@ fn dispatch(
             let file = file.map_or(FileChoice::Search, FileChoice::Named);
             config_check::run(file, strict, environment, console)
         }
+        Some(Command::Demo { keep }) => demo::run(keep, console),
         Some(Command::Version) => version::run(console),
         Some(Command::Healthcheck { url, file }) => {
             let file = file.map_or(FileChoice::Search, FileChoice::Named);

@@ -54,21 +54,41 @@ pub(super) async fn write(root: &Path) -> anyhow::Result<u64> {
     });
     let manifest = Manifest::by_tag(None, None, serde_json::to_vec_pretty(&manifest)?.into());
     total += manifest.bytes.len() as u64;
-    storage.repositories().put_manifest(&repository, &manifest).await?;
-    let checked = Checked { at: SystemClock.now(), source: "demo".into() };
-    storage.repositories().set_tag(&repository, &tag, &manifest.digest, checked).await?;
+    storage
+        .repositories()
+        .put_manifest(&repository, &manifest)
+        .await?;
+    let checked = Checked {
+        at: SystemClock.now(),
+        source: "demo".into(),
+    };
+    storage
+        .repositories()
+        .set_tag(&repository, &tag, &manifest.digest, checked)
+        .await?;
     storage.flush().await?;
     Ok(total)
 }
 
-async fn store(storage: &Storage, repository: &RepositoryName, bytes: Bytes) -> anyhow::Result<Digest> {
+async fn store(
+    storage: &Storage,
+    repository: &RepositoryName,
+    bytes: Bytes,
+) -> anyhow::Result<Digest> {
     let digest = Digest::of(Algorithm::Sha256, &bytes);
     let (writer, _reader) = growing(());
     let size = Some(bytes.len() as u64);
-    let mut writer = storage.blobs().start(digest, size, writer).await.map_err(|refused| refused.why)?;
+    let mut writer = storage
+        .blobs()
+        .start(digest, size, writer)
+        .await
+        .map_err(|refused| refused.why)?;
     writer.append(bytes).await?;
     writer.commit().await?;
-    storage.repositories().link_blob(repository, &digest).await?;
+    storage
+        .repositories()
+        .link_blob(repository, &digest)
+        .await?;
     Ok(digest)
 }
 

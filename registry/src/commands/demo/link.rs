@@ -32,17 +32,32 @@ const PIECE: usize = 16 * 1024;
 
 impl Link {
     /// Listens on a free loopback port and forwards to `to`; answers come back at `bytes_per_second` in all.
-    pub(super) async fn open(to: SocketAddr, bytes_per_second: u64, tasks: &TaskTracker) -> std::io::Result<Self> {
+    pub(super) async fn open(
+        to: SocketAddr,
+        bytes_per_second: u64,
+        tasks: &TaskTracker,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let state = State { to, bytes_per_second, crossed: AtomicU64::new(0), free_at: Mutex::new(Instant::now()) };
-        let link = Self { state: Arc::new(state), address, cut: CancellationToken::new() };
+        let state = State {
+            to,
+            bytes_per_second,
+            crossed: AtomicU64::new(0),
+            free_at: Mutex::new(Instant::now()),
+        };
+        let link = Self {
+            state: Arc::new(state),
+            address,
+            cut: CancellationToken::new(),
+        };
         let (accepting, connections) = (link.clone(), tasks.clone());
         tasks.spawn(async move {
             let accept = async {
                 while let Ok((near, _)) = listener.accept().await {
                     let link = accepting.clone();
-                    connections.spawn(async move { link.cut.run_until_cancelled(link.state.carry(near)).await });
+                    connections.spawn(async move {
+                        link.cut.run_until_cancelled(link.state.carry(near)).await
+                    });
                 }
             };
             accepting.cut.run_until_cancelled(accept).await;
@@ -85,7 +100,9 @@ impl State {
                     return near_write.shutdown().await;
                 }
                 self.wait_for_room(length).await;
-                near_write.write_all(piece.get(..length).unwrap_or_default()).await?;
+                near_write
+                    .write_all(piece.get(..length).unwrap_or_default())
+                    .await?;
                 self.crossed.fetch_add(length as u64, Ordering::Relaxed);
             }
         };

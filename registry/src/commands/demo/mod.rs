@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use self::link::Link;
 use self::puller::Pulled;
 use self::server::Server;
+use super::{Console, Exit};
 
 /// Devices below the gateway.
 const CHILDREN: u32 = 20;
@@ -39,16 +40,40 @@ struct Act {
 }
 
 /// Runs the demonstration. `keep` leaves both servers running until the program is interrupted.
-pub async fn run(keep: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+pub(super) fn run(keep: bool, console: &mut Console<'_>) -> Exit {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let played = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(play(keep, console.out)));
+    match played {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            console.complain(format!("error: {error:#}"));
+            Exit::Failure
+        }
+    }
+}
+
+async fn play(keep: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let tasks = TaskTracker::new();
     let path = folder.0.as_path();
     writeln!(out, "Generating a {} MiB image in {}", 50, path.display())?;
     let size = image::write(&path.join("upstream")).await?;
     let upstream = Server::start(&path.join("upstream"), &path.join("upstream.log"), None).await?;
-    let link = Link::open(upstream.address, RATE, &tasks).await.context("cannot open the link")?;
+    let link = Link::open(upstream.address, RATE, &tasks)
+        .await
+        .context("cannot open the link")?;
     let cache = start_cache(path, &link).await?;
-    writeln!(out, "Upstream on {}, cache on {}, link of {} MiB/s between them", upstream.address, cache.address, RATE / MIB)?;
+    writeln!(
+        out,
+        "Upstream on {}, cache on {}, link of {} MiB/s between them",
+        upstream.address,
+        cache.address,
+        RATE / MIB
+    )?;
 
     let mut acts = Vec::new();
     acts.push(act("cold: all ask at once", cache.address, size, &link).await?);
@@ -67,20 +92,34 @@ pub async fn run(keep: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()>
 }
 
 async fn start_cache(folder: &Path, link: &Link) -> anyhow::Result<Server> {
-    Server::start(&folder.join("cache"), &folder.join("cache.log"), Some(link.address())).await
+    Server::start(
+        &folder.join("cache"),
+        &folder.join("cache.log"),
+        Some(link.address()),
+    )
+    .await
 }
 
 /// All children pull at once; every digest is verified by every child.
 async fn act(name: &'static str, cache: SocketAddr, size: u64, link: &Link) -> anyhow::Result<Act> {
-    let progress = ProgressBar::new(size * u64::from(CHILDREN)).with_prefix(name).with_style(style());
+    let progress = ProgressBar::new(size * u64::from(CHILDREN))
+        .with_prefix(name)
+        .with_style(style());
     let (before, started) = (link.crossed(), Instant::now());
     let mut children = JoinSet::new();
     for _ in 0..CHILDREN {
         children.spawn(puller::pull(cache, progress.clone()));
     }
-    let mut act = Act { name, delivered: 0, crossed: 0, first_byte: Duration::ZERO, wall: Duration::ZERO };
+    let mut act = Act {
+        name,
+        delivered: 0,
+        crossed: 0,
+        first_byte: Duration::ZERO,
+        wall: Duration::ZERO,
+    };
     while let Some(pulled) = children.join_next().await {
-        let Pulled { bytes, first_byte } = pulled?.with_context(|| format!("{name}: a child could not pull"))?;
+        let Pulled { bytes, first_byte } =
+            pulled?.with_context(|| format!("{name}: a child could not pull"))?;
         act.delivered += bytes;
         act.first_byte = act.first_byte.max(first_byte);
     }
@@ -97,9 +136,17 @@ fn style() -> ProgressStyle {
 
 fn print_table(acts: &[Act], size: u64, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out)?;
-    writeln!(out, "{CHILDREN} children, an image of {:.1} MiB, every digest verified by every child:", mib(size))?;
+    writeln!(
+        out,
+        "{CHILDREN} children, an image of {:.1} MiB, every digest verified by every child:",
+        mib(size)
+    )?;
     writeln!(out)?;
-    writeln!(out, "{:32} {:>12} {:>14} {:>14} {:>10} {:>8}", "", "delivered", "over uplink", "uplink/image", "1st byte", "wall")?;
+    writeln!(
+        out,
+        "{:32} {:>12} {:>14} {:>14} {:>10} {:>8}",
+        "", "delivered", "over uplink", "uplink/image", "1st byte", "wall"
+    )?;
     for act in acts {
         writeln!(
             out,
@@ -120,10 +167,23 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / MIB as f64
 }
 
-async fn keep_running(mut upstream: Server, cache: Server, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+async fn keep_running(
+    mut upstream: Server,
+    cache: Server,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     writeln!(out)?;
-    writeln!(out, "Both keep running until this program is interrupted. Try:")?;
-    writeln!(out, "  docker pull {}/{}:{}", cache.address, image::REPOSITORY, image::TAG)?;
+    writeln!(
+        out,
+        "Both keep running until this program is interrupted. Try:"
+    )?;
+    writeln!(
+        out,
+        "  docker pull {}/{}:{}",
+        cache.address,
+        image::REPOSITORY,
+        image::TAG
+    )?;
     tokio::select! {
         ended = upstream.wait() => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -138,7 +198,8 @@ struct Folder(std::path::PathBuf);
 impl Folder {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("cistern-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }
 }

@@ -23,16 +23,27 @@ pub(super) struct Pulled {
 pub(super) async fn pull(registry: SocketAddr, progress: ProgressBar) -> anyhow::Result<Pulled> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let base = format!("http://{registry}/v2/{REPOSITORY}");
-    let manifest = client.get(format!("{base}/manifests/{TAG}")).header("accept", MANIFEST_ACCEPT).send().await?;
+    let manifest = client
+        .get(format!("{base}/manifests/{TAG}"))
+        .header("accept", MANIFEST_ACCEPT)
+        .send()
+        .await?;
     let manifest = manifest.error_for_status().context("manifest")?;
-    let named = manifest.headers().get("docker-content-digest").context("no digest header")?.to_str()?;
+    let named = manifest
+        .headers()
+        .get("docker-content-digest")
+        .context("no digest header")?
+        .to_str()?;
     let named: Digest = named.parse()?;
     let bytes = manifest.bytes().await?;
     if Digest::of(named.algorithm(), &bytes) != named {
         bail!("the manifest is not {named}");
     }
     let links = ManifestLinks::read(&bytes)?;
-    let mut pulled = Pulled { bytes: bytes.len() as u64, ..Pulled::default() };
+    let mut pulled = Pulled {
+        bytes: bytes.len() as u64,
+        ..Pulled::default()
+    };
     progress.inc(pulled.bytes);
     let largest = links.layers.iter().map(|layer| layer.size).max();
     for blob in links.blobs() {
@@ -52,7 +63,10 @@ async fn blob_of(
     progress: &ProgressBar,
 ) -> anyhow::Result<Duration> {
     let asked = Instant::now();
-    let answer = client.get(format!("{base}/blobs/{}", blob.digest)).send().await?;
+    let answer = client
+        .get(format!("{base}/blobs/{}", blob.digest))
+        .send()
+        .await?;
     let mut answer = answer.error_for_status().context("blob")?;
     let mut hasher = Hasher::new(blob.digest.algorithm());
     let mut first_byte = None;

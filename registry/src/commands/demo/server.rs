@@ -21,9 +21,19 @@ const READY: Duration = Duration::from_secs(10);
 
 impl Server {
     /// Starts a registry over the store at `root`, on a free loopback port: a cache of `upstream`, or one that hosts.
-    pub(super) async fn start(root: &Path, log: &Path, upstream: Option<SocketAddr>) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        root: &Path,
+        log: &Path,
+        upstream: Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let log = tokio::fs::OpenOptions::new().create(true).append(true).open(log).await?.into_std().await;
+        let log = tokio::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .await?
+            .into_std()
+            .await;
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("serve")
@@ -39,7 +49,9 @@ impl Server {
             // Every pull of the demonstration asks anew whether the tag has moved, which is what the cut is about.
             command.env("REGISTRY_PROXY_CHECKEVERY", "0s");
         }
-        let process = command.spawn().context("cannot start a second process of this program")?;
+        let process = command
+            .spawn()
+            .context("cannot start a second process of this program")?;
         let mut server = Self { process, address };
         server.wait_until_it_listens().await?;
         Ok(server)
@@ -61,7 +73,11 @@ impl Server {
 
     /// Stops it as an operator does, and waits until it is gone.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(id) = self.process.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+        if let Some(id) = self
+            .process
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+        {
             rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
         }
         if timeout(READY, self.process.wait()).await.is_err() {
