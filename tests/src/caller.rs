@@ -2,6 +2,7 @@
 //!
 //! One connection per call, plain HTTP/1.1 by hand: a library would hide what is to be judged here.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -163,10 +164,10 @@ impl Call {
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("host"))
         {
-            request.push_str(&format!("Host: {host}\r\n"));
+            write!(request, "Host: {host}\r\n").unwrap();
         }
         for (name, value) in &self.headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(request, "{name}: {value}\r\n").unwrap();
         }
         request.push_str("Connection: close\r\n\r\n");
         stream

@@ -20,7 +20,7 @@ const PULL_LIMIT: Duration = Duration::from_secs(90);
 /// A daemon may take this long to come up.
 const DAEMON_LIMIT: Duration = Duration::from_secs(30);
 /// Everything else may take this long.
-const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 
 /// A folder for one program's state; its name is short, since sockets lie in it.
 fn state_folder() -> TempDir {

@@ -33,7 +33,7 @@ pub async fn collect_garbage(store: &Store, arguments: &[&str]) -> Ran {
     let mut launch = launch(program(), folder.path(), words);
     let root = store.path().display().to_string();
     launch.environment = vec![("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY".to_owned(), root)];
-    run(&launch, Duration::from_secs(60)).await
+    run(&launch, Duration::from_mins(1)).await
 }
 
 /// The requests that a Distribution has answered, from its access log: method, path, status.
@@ -51,7 +51,8 @@ fn access_line(line: &str) -> Option<(String, String, u16)> {
     Some((method.to_owned(), path.to_owned(), status))
 }
 
-/// Writes its `config.yml`; all that the environment can say is left to the environment.
+/// Writes its `config.yml`, deletion allowed as in its container image's own (without that a cache never throws away
+/// what has expired); all that the environment can say is left to the environment.
 pub(crate) fn write_config(folder: &Path, door: &Door) -> String {
     let auth = match door {
         Door::Open => String::new(),
@@ -74,7 +75,7 @@ pub(crate) fn write_config(folder: &Path, door: &Door) -> String {
         ),
     };
     let text = format!(
-        "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem: {{}}\nhttp: {{}}\n{auth}"
+        "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem: {{}}\n  delete:\n    enabled: true\nhttp: {{}}\n{auth}"
     );
     let file = folder.join("config.yml");
     std::fs::write(&file, text).unwrap();

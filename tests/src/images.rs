@@ -4,10 +4,12 @@ mod build;
 mod shapes;
 mod tarball;
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256, Sha512};
 
-pub use build::{Family, ImageBuilder, Layer, image};
+pub use build::{Family, ImageBuilder, Layer, image, this_architecture};
 pub use shapes::{
     artifact, flat_json, index, nested_index, odd_json, referring_artifact, sparse_index,
 };
@@ -33,15 +35,17 @@ pub enum Algorithm {
 
 /// The digest of `bytes`, as text.
 pub fn digest(algorithm: Algorithm, bytes: &[u8]) -> String {
-    let hex = |sum: &[u8]| {
-        sum.iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
     match algorithm {
         Algorithm::Sha256 => format!("sha256:{}", hex(&Sha256::digest(bytes))),
         Algorithm::Sha512 => format!("sha512:{}", hex(&Sha512::digest(bytes))),
     }
+}
+
+fn hex(sum: &[u8]) -> String {
+    sum.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// The sha256 digest of `bytes`, as text.

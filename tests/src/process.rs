@@ -201,28 +201,28 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Itself, if it went well.
+    /// Its output, if it went well.
     ///
     /// # Panics
     /// With the output, if not.
     #[track_caller]
-    pub fn well(self) -> Self {
+    pub fn well(self) -> String {
         assert!(self.success, "after {:?}:\n{}", self.duration, self.output);
-        self
+        self.output
     }
 
-    /// Itself, if it failed.
+    /// Its output, if it failed.
     ///
     /// # Panics
     /// With the output, if it went well.
     #[track_caller]
-    pub fn badly(self) -> Self {
+    pub fn badly(self) -> String {
         assert!(
             !self.success,
             "went well, but should not have:\n{}",
             self.output
         );
-        self
+        self.output
     }
 }
 

@@ -230,11 +230,17 @@ impl ScriptedUpstream {
         signed::redirect_blobs(self, other, status, signed)
     }
 
-    /// Adds a rule: requests of this method (`*`: any) and path are answered so, until the rule is used up
-    /// ([`Rule::times`]) or removed. In the path `*` stands for anything, `/` and the query included; a pattern without
+    /// Adds a rule: requests of this method (`*`: any) and path are answered so, until the rule is removed. In the path `*` stands for anything, `/` and the query included; a pattern without
     /// `?` ignores the query. Earlier rules come first.
     pub fn on(&self, method: &str, path: &str, answer: Answer) -> Rule {
         self.shared.script.lock().add(method, path, answer)
+    }
+
+    /// Adds a rule that applies to the next `count` such requests only.
+    pub fn on_next(&self, count: usize, method: &str, path: &str, answer: Answer) -> Rule {
+        let rule = self.on(method, path, answer);
+        rule.limit(count);
+        rule
     }
 
     /// Removes all rules.
@@ -341,11 +347,11 @@ async fn serve(shared: &Shared, stream: TcpStream, number: u64) {
 /// What is answered to one request. Deciding functions of the script run while nothing is locked: they may ask and
 /// change the upstream themselves.
 fn decide(shared: &Shared, request: &Request) -> answer::Plan {
-    let answer = refuse(shared, request).or_else(|| {
-        let scripted = shared.script.lock().find(request);
-        scripted
-    });
-    let answer = answer.unwrap_or_else(Answer::held).settle(request);
+    let scripted = || shared.script.lock().find(request);
+    let answer = refuse(shared, request)
+        .or_else(scripted)
+        .unwrap_or_else(Answer::held);
+    let answer = answer.settle(request);
     answer.plan(request, &shared.held.lock())
 }
 

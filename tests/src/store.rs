@@ -171,7 +171,7 @@ impl Store {
         let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
         let entries = state.as_object_mut().unwrap();
         for entry in entries.values_mut() {
-            entry["Expiry"] = serde_json::json!("2020-01-01T00:00:00Z");
+            entry["ExpiryData"] = serde_json::json!("2020-01-01T00:00:00Z");
         }
         let count = entries.len();
         fs::write(&file, state.to_string()).unwrap();

@@ -96,7 +96,7 @@ impl Containerd {
 
     /// Removes every image and everything that only they used.
     pub async fn forget_images(&self) {
-        let listed = self.run(&["images", "ls", "-q"]).await.well().output;
+        let listed = self.run(&["images", "ls", "-q"]).await.well();
         for image in listed.lines() {
             self.run(&["images", "rm", "--sync", image]).await.well();
         }

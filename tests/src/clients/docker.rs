@@ -112,8 +112,7 @@ impl Docker {
         let listed = self
             .run(&["images", "--all", "--quiet", "--no-trunc"])
             .await
-            .well()
-            .output;
+            .well();
         let mut images: Vec<_> = listed.lines().collect();
         images.sort_unstable();
         images.dedup();

@@ -32,11 +32,16 @@ impl Podman {
         let write =
             |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("registries.conf", registries);
+        write("auth.json", "{}");
         write(
             "policy.json",
             r#"{ "default": [{ "type": "insecureAcceptAnything" }] }"#,
         );
-        write("storage.conf", "[storage]\ndriver = \"vfs\"\n");
+        let at = |name: &str| text(&folder.path().join(name));
+        let (root, run) = (at("root"), at("run"));
+        let storage =
+            format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}\"\nrunroot = \"{run}\"\n");
+        write("storage.conf", &storage);
         write(
             "containers.conf",
             "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n",

@@ -1,5 +1,7 @@
 //! Shapes beyond one plain image: several platforms, indexes of indexes, absent children, artifacts, odd JSON.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -117,11 +119,9 @@ pub fn odd_json(image: &Image) -> Image {
         "\n{\t\"x-unknown\" : { \"z\":1, \"a\" : [ null , 12345678901234567890123 , \"\\u00e9\\/\" ] } ,\r\n",
     );
     for (name, value) in members {
-        text.push_str(&format!(
-            "   \"{name}\"  :   {}  ,\n",
-            serde_json::to_string_pretty(value).unwrap()
-        ));
+        let value = serde_json::to_string_pretty(value).unwrap();
+        writeln!(text, "   \"{name}\"  :   {value}  ,").unwrap();
     }
-    text.push_str(" \"annotations\" : { } }\n\n");
+    text.push_str(" \"x-last\" : { } }\n\n");
     flat_json(image, &image.top().media_type, text)
 }

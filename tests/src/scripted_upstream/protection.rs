@@ -1,5 +1,6 @@
 //! Who may read: nobody asked, Basic, or Bearer with a token endpoint of our own.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -80,7 +81,7 @@ impl Default for TokenAnswer {
             field: TokenField::Both,
             expires_in: Some(300),
             jwt: false,
-            lifetime: Duration::from_secs(300),
+            lifetime: Duration::from_mins(5),
         }
     }
 }
@@ -288,10 +289,10 @@ impl TokenDesk {
             .as_ref()
             .filter(|_| style != ChallengeStyle::WithoutScope)
         {
-            usual.push_str(&format!(",scope=\"{scope}\""));
+            write!(usual, ",scope=\"{scope}\"").unwrap();
         }
         if !fault.is_empty() {
-            usual.push_str(&format!(",error=\"{fault}\""));
+            write!(usual, ",error=\"{fault}\"").unwrap();
         }
         let scope = scope.unwrap_or_default();
         match style {

@@ -140,9 +140,10 @@ impl Records {
 
 /// Whether a request has this method (`*`: any) and this path, in which `*` stands for anything.
 pub fn matches(request: &Request, method: &str, path: &str) -> bool {
-    let target = match path.contains('?') {
-        true => format!("{}?{}", request.path, request.query),
-        false => request.path.clone(),
+    let target = if path.contains('?') {
+        format!("{}?{}", request.path, request.query)
+    } else {
+        request.path.clone()
     };
     (method == "*" || method == request.method) && glob(path.as_bytes(), target.as_bytes())
 }

@@ -14,11 +14,9 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Lets the rule apply this many times (from now on) instead of for ever.
-    #[must_use = "the rule itself is changed; the value is for chaining"]
-    pub fn times(self, count: usize) -> Self {
+    /// Lets the rule apply this many times more, instead of for ever.
+    pub fn limit(&self, count: usize) {
         self.left.store(count, Ordering::SeqCst);
-        self
     }
 
     /// The rule applies no more.

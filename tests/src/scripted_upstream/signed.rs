@@ -25,7 +25,7 @@ impl Default for Signed {
     /// Good for ever.
     fn default() -> Self {
         Self {
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
             uses: usize::MAX,
             refusal: 403,
         }

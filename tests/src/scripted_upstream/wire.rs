@@ -130,7 +130,7 @@ async fn write_body<W: Wire>(wire: &mut W, plan: Plan, recorded: &Recorded) -> R
             .bytes
             .fetch_add(piece.len() as u64, Ordering::SeqCst);
         if let Some(rate) = plan.rate {
-            let due = Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
+            let due = Duration::from_micros(sent as u64 * 1_000_000 / rate.max(1));
             tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
         }
     }
