@@ -56,8 +56,8 @@ pub struct NotMirrored {
     pub namespace: String,
 }
 
-/// The three names under which clients mean Docker Hub (wire: `docker.io` by containerd, `registry-1.docker.io` by regclient).
-const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+/// The host of Docker Hub's registry.
+const DOCKER_HUB: &str = "registry-1.docker.io";
 
 /// Decides what a repository name means.
 #[derive(Clone)]
@@ -70,24 +70,14 @@ pub struct Repositories {
 
 impl Repositories {
     /// `upstream`: the one mirrored registry, or none, in which case every repository is hosted.
-    /// `aliases`: further host names that clients may mean by `ns`, our own names among them.
-    pub fn new(upstream: Option<Upstream>, aliases: &[String]) -> Self {
-        let mut names: Vec<String> = aliases
-            .iter()
-            .map(|alias| alias.to_ascii_lowercase())
-            .collect();
-        let mut docker_hub = false;
-        if let Some(upstream) = &upstream {
-            let host = upstream.host().to_ascii_lowercase();
-            docker_hub = DOCKER_HUB.contains(&host.as_str());
-            names.extend(with_default_port(&host));
-        }
-        if docker_hub {
-            names.extend(DOCKER_HUB.iter().map(|name| (*name).to_owned()));
-        }
+    /// `names`: every host name, with and without port, that clients may mean by `ns`: the upstream's, its aliases, our own.
+    pub fn new<'a>(upstream: Option<Upstream>, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let docker_hub = upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.host() == DOCKER_HUB);
         Self {
             upstream,
-            names: names.into(),
+            names: names.into_iter().map(str::to_ascii_lowercase).collect(),
             docker_hub,
         }
     }
@@ -137,15 +127,6 @@ impl Repositories {
     /// The mirrored registry, if there is one.
     pub fn upstream(&self) -> Option<&Upstream> {
         self.upstream.as_ref()
-    }
-}
-
-/// `host` and `host:443` are the same registry, whichever of the two was configured.
-fn with_default_port(host: &str) -> Vec<String> {
-    match host.strip_suffix(":443") {
-        Some(bare) => vec![bare.to_owned(), host.to_owned()],
-        None if host.contains(':') => vec![host.to_owned()],
-        None => vec![host.to_owned(), format!("{host}:443")],
     }
 }
 

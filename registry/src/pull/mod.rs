@@ -1,18 +1,47 @@
-//! Canned: answers from memory what the real room answers from store and upstream.
+//! Reading, the brain of the cache: what is here is served, what is not is fetched once for all who ask.
+//!
+//! This room knows `storage` and `upstream`. It must not know axum, status codes or header names: it answers in the words of
+//! what was asked for, and `http` translates.
+
+mod blobs;
 mod body;
+mod check;
+mod download;
+mod downloads;
 mod error;
+mod far;
+mod flights;
+mod freshness;
+mod links;
+mod manifests;
+mod pass_through;
+mod patience;
+mod remembered;
+mod tags;
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use cistern_oci::{ByteRange, Digest, Manifest, RangeRequest, Reference, RepositoryName, Tag};
-use cistern_storage::BlobBytes;
-use parking_lot::RwLock;
+use cistern_storage::{Clock, Storage};
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
+pub use self::freshness::{Freshness, TagPolicy, WhenGone, judge};
+pub use self::links::Links;
+
+use self::check::Outcome;
+use self::download::Suspects;
+use self::downloads::Downloads;
+use self::flights::Flights;
+use self::remembered::Remembered;
+use crate::metrics::Metrics;
 use crate::repositories::Repository;
+use crate::upstream::UpstreamError;
 
 /// How a request was answered: the log line's outcome and the metrics' label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +83,18 @@ pub struct OpenedBlob {
     pub served: Served,
 }
 
+impl OpenedBlob {
+    fn head(digest: Digest, size: u64, served: Served) -> Self {
+        Self {
+            digest,
+            size,
+            part: None,
+            body: None,
+            served,
+        }
+    }
+}
+
 /// A manifest that can be sent.
 #[derive(Clone, Debug)]
 pub struct FoundManifest {
@@ -87,131 +128,157 @@ pub struct CatalogPage {
     pub more: bool,
 }
 
-/// Canned contents.
-#[derive(Default)]
-pub struct Contents {
-    /// Blobs.
-    pub blobs: HashMap<Digest, Bytes>,
-    /// Manifests by repository and reference text.
-    pub manifests: HashMap<(RepositoryName, String), Manifest>,
-    /// Errors by repository.
-    pub errors: HashMap<RepositoryName, PullError>,
-    /// Tags by repository.
-    pub tags: HashMap<RepositoryName, Vec<Tag>>,
+/// What the pull room is built from.
+pub struct PullOptions {
+    /// Bytes and links.
+    pub storage: Storage,
+    /// Where background work runs.
+    pub tasks: TaskTracker,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How tags age.
+    pub policy: TagPolicy,
+    /// How long an upstream may be silent before a caller gets what is known (`proxy.checkdeadline`).
+    pub check_deadline: Duration,
 }
 
-/// Canned.
-#[derive(Clone, Default)]
+type TagKey = (RepositoryName, Tag);
+type DigestKey = (RepositoryName, Digest);
+
+/// Tags whose last check within this run is remembered; others are judged by the wall clock.
+const CHECKED_TAGS: u64 = 100_000;
+/// Tag lists kept in memory while they are fresh.
+const FRESH_LISTINGS: u64 = 100;
+/// Downloads at once: each costs a connection, a file and one buffer.
+const DOWNLOADS_AT_ONCE: usize = 64;
+
+/// The parts every piece of pull work shares.
+pub(crate) struct Parts {
+    storage: Storage,
+    tasks: TaskTracker,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    policy: TagPolicy,
+    check_deadline: Duration,
+    downloads: Downloads,
+    slots: Semaphore,
+    suspects: Suspects,
+    links: Links,
+    checks: Flights<TagKey, Outcome>,
+    fetches: Flights<DigestKey, Outcome>,
+    listings: Flights<RepositoryName, Result<Arc<[Tag]>, UpstreamError>>,
+    checked: Cache<TagKey, Instant>,
+    served_stale: Cache<TagKey, ()>,
+    fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
+    refused_tags: Remembered<TagKey>,
+    refused_manifests: Remembered<DigestKey>,
+    refused_blobs: Remembered<DigestKey>,
+    refused_listings: Remembered<RepositoryName>,
+}
+
+/// Reading from the cache.
+#[derive(Clone)]
 pub struct Pull {
-    /// What it answers from.
-    pub contents: Arc<RwLock<Contents>>,
+    parts: Arc<Parts>,
 }
 
 impl Pull {
-    /// Canned.
+    /// Builds the room.
+    pub fn new(options: PullOptions) -> Self {
+        let PullOptions {
+            storage,
+            tasks,
+            clock,
+            metrics,
+            policy,
+            check_deadline,
+        } = options;
+        let fresh_listings = Cache::builder()
+            .max_capacity(FRESH_LISTINGS)
+            .time_to_live(policy.check_every)
+            .build();
+        let parts = Parts {
+            storage,
+            clock,
+            metrics,
+            policy,
+            check_deadline,
+            downloads: Downloads::new(),
+            slots: Semaphore::new(DOWNLOADS_AT_ONCE),
+            suspects: Suspects::new(),
+            links: Links::default(),
+            checks: Flights::new(tasks.clone()),
+            fetches: Flights::new(tasks.clone()),
+            listings: Flights::new(tasks.clone()),
+            checked: Cache::new(CHECKED_TAGS),
+            served_stale: Cache::new(CHECKED_TAGS),
+            fresh_listings,
+            refused_tags: Remembered::new(),
+            refused_manifests: Remembered::new(),
+            refused_blobs: Remembered::new(),
+            refused_listings: Remembered::new(),
+            tasks,
+        };
+        Self {
+            parts: Arc::new(parts),
+        }
+    }
+
+    /// Opens a blob of this repository.
     pub async fn blob(
         &self,
         repository: &Repository,
         digest: Digest,
         want: Want,
     ) -> Result<OpenedBlob, PullError> {
-        let contents = self.contents.read();
-        if let Some(error) = contents.errors.get(repository.name()) {
-            return Err(error.clone());
-        }
-        let bytes = contents
-            .blobs
-            .get(&digest)
-            .ok_or(PullError::BlobUnknown(digest, None))?
-            .clone();
-        let size = bytes.len() as u64;
-        let part = match want {
-            Want::Part(range) => Some(
-                range
-                    .within(size)
-                    .map_err(|_| PullError::RangeNotSatisfiable { size })?,
-            ),
-            Want::Head | Want::Whole => None,
-        };
-        let bytes = match part {
-            Some(part) => bytes.slice(part.first as usize..=part.last as usize),
-            None => bytes,
-        };
-        let body = (want != Want::Head).then(|| BlobBytes::from_bytes(bytes).into());
-        Ok(OpenedBlob {
-            digest,
-            size,
-            part,
-            body,
-            served: Served::Hit,
-        })
+        blobs::Blobs { parts: &self.parts }
+            .open(repository, digest, want)
+            .await
     }
 
-    /// Canned.
+    /// The manifest that a tag or a digest means in this repository.
     pub async fn manifest(
         &self,
         repository: &Repository,
         reference: &Reference,
     ) -> Result<FoundManifest, PullError> {
-        let contents = self.contents.read();
-        if let Some(error) = contents.errors.get(repository.name()) {
-            return Err(error.clone());
-        }
-        let key = (repository.name().clone(), reference.to_string());
-        let manifest = contents.manifests.get(&key).cloned();
-        let manifest =
-            manifest.ok_or_else(|| PullError::ManifestUnknown(reference.clone(), None))?;
-        let stale = reference.to_string().ends_with("stale");
-        Ok(FoundManifest {
-            manifest,
-            served: if stale { Served::Stale } else { Served::Hit },
-            stale,
-        })
+        manifests::Manifests { parts: &self.parts }
+            .find(repository, reference)
+            .await
     }
 
-    /// Canned.
+    /// A page of this repository's tags: those after `after` (exclusive), at most `at_most`.
     pub async fn tags(
         &self,
         repository: &Repository,
         after: Option<&str>,
         at_most: Option<usize>,
     ) -> Result<TagPage, PullError> {
-        let contents = self.contents.read();
-        let tags = contents
-            .tags
-            .get(repository.name())
-            .ok_or_else(|| PullError::NameUnknown(repository.name().to_string(), None))?;
-        let mut tags: Vec<Tag> = tags
-            .iter()
-            .filter(|tag| after.is_none_or(|after| tag.as_str() > after))
-            .cloned()
-            .collect();
-        let more = at_most.is_some_and(|most| most > 0 && tags.len() > most);
-        tags.truncate(at_most.unwrap_or(usize::MAX));
-        Ok(TagPage {
-            tags,
-            more,
-            stale: false,
-            served: Served::Hit,
-        })
+        tags::Tags { parts: &self.parts }
+            .list(repository, after, at_most)
+            .await
     }
 
-    /// Canned.
+    /// A page of the repositories in the store.
     pub async fn catalog(
         &self,
         after: Option<&str>,
         at_most: Option<usize>,
     ) -> Result<CatalogPage, PullError> {
-        let contents = self.contents.read();
-        let mut names: Vec<RepositoryName> = contents
-            .tags
-            .keys()
-            .filter(|name| after.is_none_or(|after| name.as_str() > after))
-            .cloned()
-            .collect();
-        names.sort();
-        let more = at_most.is_some_and(|most| most > 0 && names.len() > most);
-        names.truncate(at_most.unwrap_or(usize::MAX));
-        Ok(CatalogPage { names, more })
+        tags::Tags { parts: &self.parts }
+            .catalog(after, at_most)
+            .await
+    }
+
+    /// How the links to upstreams are.
+    pub fn links(&self) -> &Links {
+        &self.parts.links
+    }
+
+    /// How many downloads run now.
+    pub fn downloads_running(&self) -> usize {
+        self.parts.downloads.count()
     }
 }
