@@ -28,7 +28,8 @@ pub enum ReadError {
     },
 }
 
-/// The bytes of a blob's range: exactly them, or an error item. Never a neat end before the range's end.
+/// The bytes of a blob's range: exactly them, or an error item, after which nothing comes. Never a neat end before the
+/// range's end.
 pub struct BlobBytes {
     pieces: Pin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>,
 }
@@ -41,6 +42,27 @@ impl BlobBytes {
             pieces: Box::pin(futures_util::stream::iter(piece)),
         }
     }
+
+    /// A body that some reader produces piece by piece.
+    pub(crate) fn from_reader<R: Pieces>(reader: R) -> Self {
+        let pieces = futures_util::stream::unfold(Some(reader), |reader| async move {
+            let mut reader = reader?;
+            match reader.next().await {
+                Some(Ok(piece)) => Some((Ok(piece), Some(reader))),
+                Some(Err(error)) => Some((Err(error), None)),
+                None => None,
+            }
+        });
+        Self {
+            pieces: Box::pin(pieces),
+        }
+    }
+}
+
+/// Produces the pieces of a body, one after the other.
+pub(crate) trait Pieces: Send + 'static {
+    /// The next piece; `None` only after all of them.
+    fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, ReadError>>> + Send;
 }
 
 impl Stream for BlobBytes {

@@ -7,17 +7,30 @@
 mod blob_bytes;
 mod blob_writer;
 mod blobs;
+mod buffers;
 mod clock;
+mod core;
 mod disk;
 mod error;
 mod expire;
+mod files;
 mod growing;
+mod index;
+mod layout;
 mod leases;
 mod listings;
+mod memory;
+mod open;
 mod options;
+mod pump;
+mod reading;
+mod rebuild;
+mod recovery;
 mod repositories;
 mod storage;
 mod stored_blob;
+mod uses;
+mod verify;
 
 pub use crate::{
     blob_bytes::{BlobBytes, ReadError},

@@ -104,7 +104,7 @@ pub trait Disk: Send + Sync + 'static {
 }
 
 /// Reads a whole file, at most `limit` bytes of it.
-pub fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = disk.open(path)?;
     read_open(disk, &file, limit)
 }
