@@ -3,10 +3,16 @@
 //! A connection never ends with a reset of ours: a client that sees RST may throw away what it has received, and resumes only
 //! after a plain early end. So our side is closed first, then what still comes in is read and dropped for a moment.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,17 +40,19 @@ enum End {
     Cut,
 }
 
-/// Serves one connection to its end.
-pub(super) async fn run(socket: Socket, caller: Arc<Caller>, limits: Limits, stopping: Stopping) {
-    let connections = &caller.service.metrics().connections;
-    connections.inc();
-    let answer = service_fn(|request| Service::answer(Arc::clone(&caller), request));
+/// Serves one connection to its end. `answer` never fails: whatever goes wrong is an answer, or a body that breaks.
+pub(super) async fn run<A, F, B>(socket: Socket, answer: A, limits: Limits, stopping: Stopping)
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+{
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.buffer_bytes)
         .max_headers(limits.header_lines)
-        .serve_connection(TokioIo::new(socket), answer);
+        .serve_connection(TokioIo::new(socket), service_fn(answer));
     let mut draining = false;
     let end = loop {
         tokio::select! {
@@ -63,7 +71,6 @@ pub(super) async fn run(socket: Socket, caller: Arc<Caller>, limits: Limits, sto
         let _ = socket.shutdown().await;
     }
     let _ = tokio::time::timeout(LINGER, drop_what_comes(&mut socket)).await;
-    connections.dec();
 }
 
 /// Reads until the other side has closed too.

@@ -10,6 +10,7 @@
 mod tests;
 mod words;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use cistern_oci::{EndpointError, ErrorCode};
@@ -37,6 +38,8 @@ pub(super) struct ApiError {
     /// For programs: what `message` says for people.
     pub(super) detail: Option<Value>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// For the log, and never for the caller: what failed here.
+    pub(super) cause: Option<String>,
 }
 
 // === impl ApiError ===
@@ -49,6 +52,7 @@ impl ApiError {
             message: message.into(),
             detail: None,
             headers: Vec::new(),
+            cause: None,
         }
     }
 
@@ -90,22 +94,16 @@ impl ApiError {
         )
     }
 
-    fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorCode::Unknown,
-            "this cache failed",
-        )
-    }
-
-    /// A panic while answering; its message is in the log already.
-    pub(super) fn panicked() -> Self {
-        Self::internal()
-    }
-
-    /// An answer that could not be written as JSON.
-    pub(super) fn unwritable() -> Self {
-        Self::internal()
+    /// A fault of ours: the caller is told the id of the request, the log the cause.
+    pub(super) fn internal(cause: &impl Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                ErrorCode::Unknown,
+                "this cache failed",
+            )
+        }
     }
 
     /// A path below `/v2/` that is none of the API's.
@@ -124,11 +122,10 @@ impl ApiError {
         .with(header::ALLOW, READING)
     }
 
-    /// A write to a repository that takes none. The body is not read, so the connection ends with this answer.
+    /// A write to a repository that takes none.
     pub(super) fn no_writes(why: &str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, why)
             .with(header::ALLOW, READING)
-            .with(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// More than one range. Lazy pullers fall back to single ranges on 400, and on no other status.
@@ -166,16 +163,14 @@ impl ApiError {
 /// Paths that cannot be read.
 impl From<&EndpointError> for ApiError {
     fn from(error: &EndpointError) -> Self {
-        let code = match error {
+        let (status, code) = match error {
             EndpointError::Unknown => return Self::no_such_path(),
-            EndpointError::Name(_) => ErrorCode::NameInvalid,
-            EndpointError::Digest(_) => ErrorCode::DigestInvalid,
-            EndpointError::Reference(reference) => words::reference_code(reference),
-            EndpointError::Upload(_) => ErrorCode::BlobUploadUnknown,
-        };
-        let status = match code {
-            ErrorCode::BlobUploadUnknown => StatusCode::NOT_FOUND,
-            _ => StatusCode::BAD_REQUEST,
+            EndpointError::Name(_) => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+            EndpointError::Digest(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
+            EndpointError::Reference(error) => {
+                (StatusCode::BAD_REQUEST, words::reference_code(error))
+            }
+            EndpointError::Upload(_) => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
         };
         Self::new(status, code, error.to_string())
     }
@@ -223,10 +218,7 @@ impl From<PullError> for ApiError {
                 json!({ "cause": "fetching" }),
                 RETRY_AFTER,
             ),
-            PullError::Storage(error) => {
-                tracing::error!(%error, "the store failed a request");
-                Self::internal()
-            }
+            PullError::Storage(error) => Self::internal(&error),
             PullError::Interrupted => Self::unavailable(
                 "the work for this request was interrupted: try again",
                 json!({ "cause": "interrupted" }),

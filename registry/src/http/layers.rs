@@ -12,10 +12,10 @@ use hyper::body::Incoming;
 use super::connection::Caller;
 use super::error::ApiError;
 use super::observe::{Observation, ObservedBody};
-use super::request::Asked;
+use super::request::{Asked, is_write};
 use super::request_id::{RequestId, RequestIds};
 use super::response::{self, Answer};
-use super::{Http, access, api, router};
+use super::{Http, Settings, access, api, router};
 use crate::metrics::Metrics;
 
 /// What a listener offers.
@@ -71,6 +71,11 @@ impl Service {
         &self.http.metrics
     }
 
+    /// What the configuration says.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.http.settings
+    }
+
     /// Answers one request.
     pub(super) async fn answer(
         caller: Arc<Caller>,
@@ -84,16 +89,15 @@ impl Service {
         let request_id = service.request_ids.of(&head.headers);
 
         // observe: outside all that can fail, so that it sees refusals and the 500 of a panic
-        let observation = Observation::begin(&service.http, &caller, &head, &asked, &request_id);
+        let observation = Observation::begin(&caller, &head, &asked, &request_id);
 
         // catch panic: a panic is a 500 with a request id, not a dropped socket
-        let answer = AssertUnwindSafe(service.inner(&head, body, &asked))
+        let answered = AssertUnwindSafe(service.inner(&head, body, &asked))
             .catch_unwind()
             .await;
-        let answer = match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => response::error(&error, &head.method, &request_id),
-            Err(_) => response::error(&ApiError::panicked(), &head.method, &request_id),
+        let answer = match answered.unwrap_or_else(|_| Err(ApiError::internal(&"panicked"))) {
+            Ok(answer) => answer,
+            Err(error) => refuse(&error, &head, &request_id),
         };
 
         // headers: on every answer, whatever made it
@@ -133,4 +137,22 @@ impl Service {
         }
         answer
     }
+}
+
+/// The answer to a request that failed. Faults of ours are said here and nowhere else, under the id that the caller is told.
+fn refuse(error: &ApiError, head: &Parts, request_id: &RequestId) -> Answer {
+    if let Some(cause) = &error.cause {
+        tracing::error!(
+            request_id = request_id.text(),
+            path = head.uri.path(),
+            cause,
+            "a request failed here"
+        );
+    }
+    let answer = response::error(error, &head.method, request_id);
+    if is_write(&head.method) {
+        // Its body was not read: what follows on this connection is not a request.
+        return answer.with(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,7 +41,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 8192,
-            head_time: Duration::from_secs(90),
+            head_time: Duration::from_mins(1),
             buffer_bytes: 64 * 1024,
             header_lines: 100,
         }
@@ -178,17 +179,19 @@ async fn serve(
     let slots = Arc::new(Semaphore::new(limits.connections));
     let cut = stopping.at_once.child_token();
     while let Some((socket, peer, slot)) = next(&listener, &slots, &stopping).await {
+        let place = Place::new(slot, &service.metrics().connections);
         let caller = Arc::new(Caller {
             service: Arc::clone(&service),
             peer,
         });
+        let answer = move |request| Service::answer(Arc::clone(&caller), request);
         let stopping = Stopping {
             gently: stopping.gently.clone(),
             at_once: cut.clone(),
         };
         tasks.spawn(async move {
-            connection::run(socket, caller, limits, stopping).await;
-            drop(slot);
+            connection::run(socket, answer, limits, stopping).await;
+            drop(place);
         });
     }
     drop(listener);
@@ -225,5 +228,29 @@ async fn next(
         () = stopping.gently.cancelled() => None,
         () = stopping.at_once.cancelled() => None,
         accepted = accepted => accepted,
+    }
+}
+
+/// The place that a connection takes, given back when it is dropped.
+struct Place {
+    _slot: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+// === impl Place ===
+
+impl Place {
+    fn new(slot: OwnedSemaphorePermit, open: &Gauge) -> Self {
+        open.inc();
+        Self {
+            _slot: slot,
+            open: open.clone(),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }

@@ -18,7 +18,6 @@ use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 
 use self::line::Line;
-use super::Http;
 use super::body::{AnswerBody, BodyError};
 use super::connection::Caller;
 use super::request::Asked;
@@ -27,25 +26,22 @@ use super::response::Answer;
 use crate::metrics::{Action, Unfinished};
 use crate::pull::Served;
 
-/// A request that has not been answered yet.
+/// A request, from its head to the end of its answer's body. Whatever ends it, dropping this counts and writes the line.
 pub(super) struct Observation {
     caller: Arc<Caller>,
     started: Instant,
+    headed: Option<Instant>,
     action: Action,
+    served: Option<Served>,
+    sent: u64,
+    end: BodyEnd,
     line: Option<Box<Line>>,
 }
 
 /// The body of an answer, watched.
 pub(super) struct ObservedBody {
     body: AnswerBody,
-    sent: u64,
-    failed: bool,
-    caller: Arc<Caller>,
-    started: Instant,
-    headed: Instant,
-    action: Action,
-    served: Option<Served>,
-    line: Option<Box<Line>>,
+    observation: Observation,
 }
 
 /// How a body ended.
@@ -64,63 +60,103 @@ enum BodyEnd {
 impl Observation {
     /// Starts watching.
     pub(super) fn begin(
-        http: &Http,
         caller: &Arc<Caller>,
         head: &Parts,
         asked: &Asked,
         request_id: &RequestId,
     ) -> Self {
-        let line = http.settings.access_log.then(|| {
+        let settings = caller.service.settings();
+        let line = settings.access_log.then(|| {
             Box::new(Line::of(
                 head,
                 asked,
                 request_id,
                 caller.peer,
-                &http.settings.trusted_proxies,
+                &settings.trusted_proxies,
             ))
         });
         Self {
             caller: Arc::clone(caller),
             started: Instant::now(),
+            headed: None,
             action: asked.action,
+            served: None,
+            sent: 0,
+            end: BodyEnd::Cancelled,
             line,
         }
     }
 
     /// Counts the answer and goes on watching its body.
-    pub(super) fn answered(self, answer: Answer) -> Response<ObservedBody> {
-        let Self {
-            caller,
-            started,
-            action,
-            mut line,
-        } = self;
+    pub(super) fn answered(mut self, answer: Answer) -> Response<ObservedBody> {
+        let Answer {
+            response,
+            digest,
+            served,
+        } = answer;
         let headed = Instant::now();
-        let metrics = caller.service.metrics();
-        let status = answer.response.status();
-        metrics.requests.count(action, status.into(), answer.served);
+        let metrics = self.caller.service.metrics();
+        metrics
+            .requests
+            .count(self.action, response.status().into(), served);
         metrics
             .request_seconds
-            .observe((headed - started).as_secs_f64());
-        if let Some(line) = &mut line {
-            line.answered(status, answer.digest, answer.served);
+            .observe((headed - self.started).as_secs_f64());
+        if let Some(line) = &mut self.line {
+            line.answered(response.status(), digest, served);
         }
-        let served = answer.served;
-        answer.response.map(|body| ObservedBody {
-            body,
-            sent: 0,
-            failed: false,
-            caller,
-            started,
-            headed,
-            action,
-            served,
-            line,
-        })
+        self.headed = Some(headed);
+        self.served = served;
+        response.map(|body| ObservedBody::new(body, self))
+    }
+
+    fn failed(&mut self, error: &BodyError) {
+        self.end = BodyEnd::Error;
+        if let Some(line) = &mut self.line {
+            line.failed(error.to_string());
+        } else {
+            tracing::warn!(%error, sent = self.sent, "a body was cut short");
+        }
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let metrics = self.caller.service.metrics();
+        if let Some(served) = self.served {
+            metrics.body_bytes.add(served, self.sent);
+        }
+        if let Some(headed) = self.headed
+            && self.action == Action::BlobGet
+        {
+            metrics.body_seconds.observe(headed.elapsed().as_secs_f64());
+        }
+        match self.end {
+            BodyEnd::Complete => {}
+            BodyEnd::Cancelled => metrics.bodies_unfinished.count(Unfinished::Cancelled),
+            BodyEnd::Error => metrics.bodies_unfinished.count(Unfinished::Error),
+        }
+        if let Some(line) = self.line.take() {
+            line.write(self.sent, self.end, self.started.elapsed());
+        }
     }
 }
 
 // === impl ObservedBody ===
+
+impl ObservedBody {
+    fn new(body: AnswerBody, observation: Observation) -> Self {
+        let mut observed = Self { body, observation };
+        observed.note_end();
+        observed
+    }
+
+    fn note_end(&mut self) {
+        if self.body.is_end_stream() {
+            self.observation.end = BodyEnd::Complete;
+        }
+    }
+}
 
 impl Body for ObservedBody {
     type Data = Bytes;
@@ -132,12 +168,12 @@ impl Body for ObservedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
-            Some(Ok(frame)) => self.sent += frame.data_ref().map_or(0, |bytes| bytes.len() as u64),
-            Some(Err(error)) => {
-                self.failed = true;
-                tracing::warn!(%error, sent = self.sent, "a body was cut short");
+            Some(Ok(frame)) => {
+                self.observation.sent += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                self.note_end();
             }
-            None => {}
+            Some(Err(error)) => self.observation.failed(error),
+            None => self.observation.end = BodyEnd::Complete,
         }
         Poll::Ready(frame)
     }
@@ -148,33 +184,6 @@ impl Body for ObservedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl Drop for ObservedBody {
-    fn drop(&mut self) {
-        let end = match () {
-            () if self.failed => BodyEnd::Error,
-            () if self.body.is_end_stream() => BodyEnd::Complete,
-            () => BodyEnd::Cancelled,
-        };
-        let metrics = self.caller.service.metrics();
-        if let Some(served) = self.served {
-            metrics.body_bytes.add(served, self.sent);
-        }
-        if self.action == Action::BlobGet {
-            metrics
-                .body_seconds
-                .observe(self.headed.elapsed().as_secs_f64());
-        }
-        match end {
-            BodyEnd::Complete => {}
-            BodyEnd::Cancelled => metrics.bodies_unfinished.count(Unfinished::Cancelled),
-            BodyEnd::Error => metrics.bodies_unfinished.count(Unfinished::Error),
-        }
-        if let Some(line) = self.line.take() {
-            line.write(self.sent, end, self.started.elapsed());
-        }
     }
 }
 

@@ -143,7 +143,7 @@ pub(super) fn not_modified(mut answer: Answer) -> Answer {
 
 /// A JSON document.
 pub(super) fn json(document: &impl Serialize, method: &Method) -> Result<Answer, ApiError> {
-    let bytes = serde_json::to_vec(document).map_err(|_| ApiError::unwritable())?;
+    let bytes = serde_json::to_vec(document).map_err(|error| ApiError::internal(&error))?;
     Ok(Answer::plain(with_json(
         StatusCode::OK,
         bytes.into(),

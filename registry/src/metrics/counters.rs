@@ -18,17 +18,17 @@ use crate::pull::Served;
 #[derive(Debug)]
 pub struct Counters<L> {
     label: &'static str,
-    counters: Arc<[Counter]>,
+    each: Arc<[Counter]>,
     values: PhantomData<L>,
 }
 
 impl<L: Label> Counters<L> {
     /// All at zero; `label` is the name of the label in the text format.
     pub fn new(label: &'static str) -> Self {
-        let counters = L::ALL.iter().map(|_| Counter::default()).collect();
+        let each = L::ALL.iter().map(|_| Counter::default()).collect();
         Self {
             label,
-            counters,
+            each,
             values: PhantomData,
         }
     }
@@ -40,14 +40,14 @@ impl<L: Label> Counters<L> {
 
     /// Counts `amount`.
     pub fn add(&self, value: L, amount: u64) {
-        if let Some(counter) = self.counters.get(value.index()) {
+        if let Some(counter) = self.each.get(value.index()) {
             counter.inc_by(amount);
         }
     }
 
     /// How many were counted so far.
     pub fn total(&self, value: L) -> u64 {
-        self.counters.get(value.index()).map_or(0, Counter::get)
+        self.each.get(value.index()).map_or(0, Counter::get)
     }
 }
 
@@ -55,7 +55,7 @@ impl<L> Clone for Counters<L> {
     fn clone(&self) -> Self {
         Self {
             label: self.label,
-            counters: Arc::clone(&self.counters),
+            each: Arc::clone(&self.each),
             values: PhantomData,
         }
     }
@@ -63,7 +63,7 @@ impl<L> Clone for Counters<L> {
 
 impl<L: Label> EncodeMetric for Counters<L> {
     fn encode(&self, mut encoder: MetricEncoder) -> fmt::Result {
-        for (value, counter) in L::ALL.iter().zip(self.counters.iter()) {
+        for (value, counter) in L::ALL.iter().zip(self.each.iter()) {
             counter.encode(encoder.encode_family(&[(self.label, value.text())])?)?;
         }
         Ok(())

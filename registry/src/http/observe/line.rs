@@ -30,9 +30,10 @@ pub(super) struct Line {
     forwarded: Option<IpAddr>,
     user_agent: Option<HeaderValue>,
     authorization: Option<HeaderValue>,
-    status: StatusCode,
+    status: Option<StatusCode>,
     digest: Option<Digest>,
     served: Option<Served>,
+    failure: Option<String>,
 }
 
 // === impl Line ===
@@ -56,9 +57,10 @@ impl Line {
             forwarded: peer.and_then(|peer| forwarded_for(peer.ip(), headers, trusted)),
             user_agent: headers.get(header::USER_AGENT).cloned(),
             authorization: headers.get(header::AUTHORIZATION).cloned(),
-            status: StatusCode::OK,
+            status: None,
             digest: None,
             served: None,
+            failure: None,
         }
     }
 
@@ -68,9 +70,13 @@ impl Line {
         digest: Option<Digest>,
         served: Option<Served>,
     ) {
-        self.status = status;
+        self.status = Some(status);
         self.digest = digest;
         self.served = served;
+    }
+
+    pub(super) fn failed(&mut self, why: String) {
+        self.failure = Some(why);
     }
 
     /// Writes the line. Pages are asked every few seconds by whoever watches over us: theirs are for debugging only.
@@ -85,19 +91,20 @@ impl Line {
                     repository = self.endpoint.as_ref().map(|endpoint| tracing::field::display(&endpoint.repository)),
                     reference = self.endpoint.as_ref().and_then(reference).map(tracing::field::display),
                     digest = self.digest.map(tracing::field::display),
-                    status = self.status.as_u16(),
+                    status = self.status.map(|status| status.as_u16()),
                     bytes,
                     duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
                     served = self.served.map(Label::text),
                     end = end.text(),
+                    failure = self.failure,
                     caller = self.forwarded.or(self.peer.map(|peer| peer.ip())).map(tracing::field::display),
                     user = self.authorization.as_ref().and_then(user_offered).map(|user| tracing::field::display(Escaped(user))),
-                    user_agent = self.user_agent.as_ref().map(|agent| tracing::field::display(Escaped(String::from_utf8_lossy(agent.as_bytes()).into_owned()))),
+                    user_agent = self.user_agent.as_ref().map(|agent| tracing::field::display(Escaped(text(agent)))),
                     request_id = self.request_id.text(),
                     "{} {} {}",
                     self.method,
                     Escaped(self.uri.path().to_owned()),
-                    self.status.as_u16(),
+                    self.status.as_ref().map_or("-", StatusCode::as_str),
                 )
             };
         }
@@ -107,6 +114,11 @@ impl Line {
             write_at!(tracing::Level::INFO);
         }
     }
+}
+
+/// A header as text, whatever bytes it holds.
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 /// What was asked for inside the repository, as the path names it.
