@@ -206,3 +206,6 @@ fn remove_tree(disk: &dyn Disk, path: &Path, depth: usize) {
     }
     let _ = disk.remove_directory(path);
 }
+
+#[cfg(test)]
+mod tests;
