@@ -6,5 +6,9 @@
     reason = "test code: a failed step must end the test at once with its place, and tests own their files and tasks"
 )]
 
+mod error_table;
 mod harness;
 mod house;
+mod remembered;
+mod scene;
+mod upstream_away;
