@@ -2,8 +2,8 @@
 
 use super::{Console, Environment, Exit, load_from};
 use crate::config::{
-    Config, CredentialText, FileChoice, ListenHost, Loaded, LogFormat, LogLevel, MetricsAt,
-    Proxy, Reserve, WhenGone, written_duration,
+    Config, CredentialText, FileChoice, ListenHost, Loaded, LogFormat, LogLevel, MetricsAt, Proxy,
+    Reserve, WhenGone, written_duration,
 };
 
 pub(super) fn run(
@@ -24,6 +24,9 @@ pub(super) fn run(
         }
         Err(errors) => {
             console.complain(&errors);
+            if searched {
+                console.complain("No file was named, so the one that `cistern` without arguments reads was checked; `cistern serve` reads none.");
+            }
             console.complain(format!(
                 "A server does not start with this: {} to look at.",
                 count(errors.findings.len())
