@@ -54,7 +54,7 @@ fn report(loaded: &Loaded, searched: bool, console: &mut Console<'_>) {
         ("names", names(&config.proxy)),
         ("freshness", freshness(&config.proxy)),
         ("kept", kept(&config.proxy)),
-        ("reached", reached(config)),
+        ("way out", way_out(config)),
         ("metrics", metrics(config)),
         (
             "stopping",
@@ -190,7 +190,7 @@ fn kept(proxy: &Proxy) -> String {
     }
 }
 
-fn reached(config: &Config) -> String {
+fn way_out(config: &Config) -> String {
     let outgoing = &config.outgoing;
     let proxy = match config
         .proxy
