@@ -69,7 +69,7 @@ impl Server {
             health: health(&storage, &pull, &repositories),
             repositories: repositories.clone(),
             pull: pull.clone(),
-            metrics,
+            metrics: Arc::clone(&metrics),
             settings: settings(config),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
@@ -77,6 +77,7 @@ impl Server {
             storage: storage.clone(),
             pull,
             repositories,
+            metrics,
             clock,
             ttl: config.proxy.ttl,
             stop: stopping.gently.clone(),

@@ -224,6 +224,3 @@ fn ca_files(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Vec<PathBuf> {
     }
     files
 }
-
-#[cfg(test)]
-mod tests;
