@@ -7,8 +7,10 @@
 )]
 
 mod error_table;
+mod freshness;
 mod harness;
 mod house;
 mod remembered;
 mod scene;
+mod stale;
 mod upstream_away;
