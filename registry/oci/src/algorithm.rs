@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use crate::DigestError;
 
-/// A hash algorithm that content may be addressed by: the two the OCI image specification registers.
+/// A hash algorithm that content may be addressed by: the two the OCI image specification
+/// registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256, the one practically all content is addressed by.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A part of content: from the byte `first` to the byte `last`, both included, counted from zero. Never empty as long
-/// as `first` is not beyond `last`. Prints as `0-499`.
+/// A part of content: from the byte `first` to the byte `last`, both included, counted from zero.
+/// Never empty as long as `first` is not beyond `last`. Prints as `0-499`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ByteRange {
     /// The first byte.

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use crate::{Digest, MediaType, Platform, json};
 
-/// What a manifest says about a piece of content it points to. It is a claim: only the digest can be verified.
+/// What a manifest says about a piece of content it points to. It is a claim: only the digest can
+/// be verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// The kind of the content; `application/octet-stream` when the manifest does not say.
@@ -17,13 +18,14 @@ pub struct Descriptor {
     pub artifact_type: Option<String>,
     /// The machine the content is for, where an index says so.
     pub platform: Option<Platform>,
-    /// Where else the content may be fetched; layers that registries must not distribute carry such addresses.
+    /// Where else the content may be fetched; layers that registries must not distribute carry such
+    /// addresses.
     pub urls: Vec<String>,
 }
 
 impl Descriptor {
-    /// Reads a descriptor leniently. None without a digest and a size that can be used: such a pointer cannot be
-    /// followed, and a made-up size would be answered to callers.
+    /// Reads a descriptor leniently. None without a digest and a size that can be used: such a
+    /// pointer cannot be followed, and a made-up size would be answered to callers.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
         let (mut media_type, mut digest, mut size) = (None, None, None);
         let (mut artifact_type, mut platform, mut urls) = (None, None, Vec::new());

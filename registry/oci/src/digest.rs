@@ -1,4 +1,5 @@
-//! The address of content: an algorithm and the hash of the bytes. Must not know where the bytes are.
+//! The address of content: an algorithm and the hash of the bytes. Must not know where the bytes
+//! are.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +11,8 @@ mod tests;
 
 /// The address of a piece of content, `sha256:…` or `sha512:…`.
 ///
-/// Its text form has exactly one spelling (lower-case hexadecimal, as the OCI image specification demands), so equal
-/// digests are equal texts and the other way round.
+/// Its text form has exactly one spelling (lower-case hexadecimal, as the OCI image specification
+/// demands), so equal digests are equal texts and the other way round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Digest {
     /// A SHA-256 hash.
@@ -26,7 +27,8 @@ pub enum DigestError {
     /// There is no colon that would end an algorithm's name.
     #[error("a digest is an algorithm, a colon and a hash, such as sha256:…")]
     NoAlgorithm,
-    /// The algorithm is none that content is addressed by here. Holds at most 32 characters of its name.
+    /// The algorithm is none that content is addressed by here. Holds at most 32 characters of its
+    /// name.
     #[error("the digest algorithm {0:?} is not supported, only sha256 and sha512 are")]
     UnknownAlgorithm(String),
     /// The hash is too short or too long for its algorithm.

@@ -1,6 +1,6 @@
-//! The paths below `/v2/<name>/`, both ways. This is the only place that takes such a path apart: routing and the
-//! question who may come in look at the same result. Must not know methods, queries or answers. `/v2/` itself and
-//! `/v2/_catalog` name no repository and are not here.
+//! The paths below `/v2/<name>/`, both ways. This is the only place that takes such a path apart:
+//! routing and the question who may come in look at the same result. Must not know methods, queries
+//! or answers. `/v2/` itself and `/v2/_catalog` name no repository and are not here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -62,8 +62,9 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Takes the path of a request apart, without its query. It is percent-decoded once, and read from its end: a
-    /// repository may be called `team/blobs` or `tags/list`, what stands last decides.
+    /// Takes the path of a request apart, without its query. It is percent-decoded once, and read
+    /// from its end: a repository may be called `team/blobs` or `tags/list`, what stands last
+    /// decides.
     pub fn parse(path: &str) -> Result<Self, EndpointError> {
         let path = if path.contains('%') {
             Cow::Owned(decode(path)?)
@@ -126,8 +127,8 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Decodes `%41` and the like, once. What that gives is checked by whoever reads the parts: none of them allows a
-/// percent sign, a dot as a component, or a control character.
+/// Decodes `%41` and the like, once. What that gives is checked by whoever reads the parts: none of
+/// them allows a percent sign, a dot as a component, or a control character.
 fn decode(path: &str) -> Result<String, EndpointError> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();

@@ -1,5 +1,5 @@
-//! The error codes of the distribution API and the body that carries one. Must not know statuses or which error gets
-//! which code.
+//! The error codes of the distribution API and the body that carries one. Must not know statuses or
+//! which error gets which code.
 
 use std::fmt;
 

@@ -7,7 +7,8 @@ use crate::{Algorithm, Digest};
 #[cfg(test)]
 mod tests;
 
-/// A digest in the making. However the bytes are cut into pieces, the same bytes give the same digest.
+/// A digest in the making. However the bytes are cut into pieces, the same bytes give the same
+/// digest.
 ///
 /// A clone is a checkpoint: it may be finished while the original goes on.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
-//! Reads foreign JSON one level at a time: what is wanted is looked at, what is unknown or of another type is passed
-//! over without being built, and of two members with the same name the last one counts, as clients have it. Must not
-//! know what a manifest is.
+//! Reads foreign JSON one level at a time: what is wanted is looked at, what is unknown or of
+//! another type is passed over without being built, and of two members with the same name the last
+//! one counts, as clients have it. Must not know what a manifest is.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Calls `each` with every member of an object, in the order they are written. An error means that the text is not
-/// JSON or not an object.
+/// Calls `each` with every member of an object, in the order they are written. An error means that
+/// the text is not JSON or not an object.
 pub(crate) fn members<'text>(
     text: &'text str,
     each: impl FnMut(&str, &'text RawValue),
@@ -19,7 +19,8 @@ pub(crate) fn members<'text>(
     deserializer.end()
 }
 
-/// What `read` makes of the elements of an array, without those it makes nothing of. Empty for what is not an array.
+/// What `read` makes of the elements of an array, without those it makes nothing of. Empty for what
+/// is not an array.
 pub(crate) fn list<T>(array: &RawValue, read: impl FnMut(&RawValue) -> Option<T>) -> Vec<T> {
     let mut deserializer = serde_json::Deserializer::from_str(array.get());
     serde::Deserializer::deserialize_seq(&mut deserializer, Elements(read)).unwrap_or_default()

@@ -1,7 +1,9 @@
-//! The words of a registry: digests, names, references, media types, manifests, ranges, paths and error codes.
+//! The words of a registry: digests, names, references, media types, manifests, ranges, paths and
+//! error codes.
 //!
-//! Everything that comes from outside is turned into one of these types at the door, and a value of such a type is
-//! valid for as long as it lives. This crate knows no files, no sockets, no clocks and no threads.
+//! Everything that comes from outside is turned into one of these types at the door, and a value of
+//! such a type is valid for as long as it lives. This crate knows no files, no sockets, no clocks
+//! and no threads.
 
 #[macro_use]
 mod text;

@@ -1,4 +1,5 @@
-//! A manifest as the exact bytes it is addressed by. Must not know what the bytes point to; see `ManifestLinks`.
+//! A manifest as the exact bytes it is addressed by. Must not know what the bytes point to; see
+//! `ManifestLinks`.
 
 use bytes::Bytes;
 
@@ -7,8 +8,8 @@ use crate::{Algorithm, Digest, ManifestLinks, MediaType};
 #[cfg(test)]
 mod tests;
 
-/// The largest manifest that is taken, in bytes: what the distribution specification asks registries to accept and
-/// what clients will read.
+/// The largest manifest that is taken, in bytes: what the distribution specification asks
+/// registries to accept and what clients will read.
 pub const MANIFEST_SIZE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// A manifest whose bytes hash to its digest.
@@ -28,13 +29,15 @@ pub struct Manifest {
 pub struct WrongDigest {
     /// The digest that was asked for.
     pub expected: Digest,
-    /// The digest of the bytes that came, by the same algorithm; boxed, as two digests make a large error.
+    /// The digest of the bytes that came, by the same algorithm; boxed, as two digests make a large
+    /// error.
     pub found: Box<Digest>,
 }
 
 impl Manifest {
-    /// The kind of manifest these bytes are: the header if it names a kind of manifest; otherwise what the body calls
-    /// itself; otherwise what its shape tells; otherwise whatever the header says.
+    /// The kind of manifest these bytes are: the header if it names a kind of manifest; otherwise
+    /// what the body calls itself; otherwise what its shape tells; otherwise whatever the header
+    /// says.
     ///
     /// Registries are known to send manifests as `text/plain` or `application/json`.
     pub fn media_type_of(content_type: Option<&str>, bytes: &[u8]) -> MediaType {
@@ -66,8 +69,9 @@ impl Manifest {
         })
     }
 
-    /// The manifest that was asked for by tag. The digest the answer names is taken if the bytes hash to it; a wrong
-    /// one is not believed, and the manifest is then known by the SHA-256 of its bytes.
+    /// The manifest that was asked for by tag. The digest the answer names is taken if the bytes
+    /// hash to it; a wrong one is not believed, and the manifest is then known by the SHA-256 of
+    /// its bytes.
     pub fn by_tag(named: Option<&Digest>, content_type: Option<&str>, bytes: Bytes) -> Self {
         let named = named
             .copied()

@@ -1,5 +1,5 @@
-//! What a manifest points to. Reads whatever registries hold and clients accept; must not judge whether a manifest is
-//! good, and must not know whether what it points to exists.
+//! What a manifest points to. Reads whatever registries hold and clients accept; must not judge
+//! whether a manifest is good, and must not know whether what it points to exists.
 
 use serde_json::value::RawValue;
 
@@ -15,17 +15,18 @@ pub enum ManifestKind {
     Image,
     /// A list of manifests.
     Index,
-    /// Anything else: Docker's schema 1 (its links are not read), OCI's artifact manifest (its blobs count as layers),
-    /// or nothing that is known.
+    /// Anything else: Docker's schema 1 (its links are not read), OCI's artifact manifest (its
+    /// blobs count as layers), or nothing that is known.
     Other,
 }
 
 /// The pointers in a manifest.
 ///
-/// Missing or null arrays, unknown members and members of an unexpected type are passed over, and so is a descriptor
-/// without a usable digest and size. What a body is, its own `mediaType` decides when it is a known one: of an image
-/// that also has `manifests`, those are not read, and of an index no config and layers. A body that says nothing about
-/// itself is judged by its shape, and refused if it has both.
+/// Missing or null arrays, unknown members and members of an unexpected type are passed over, and
+/// so is a descriptor without a usable digest and size. What a body is, its own `mediaType` decides
+/// when it is a known one: of an image that also has `manifests`, those are not read, and of an
+/// index no config and layers. A body that says nothing about itself is judged by its shape, and
+/// refused if it has both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestLinks {
     /// What the manifest is made for.
@@ -53,8 +54,8 @@ pub enum ManifestError {
     /// The bytes are JSON, but not an object.
     #[error("the manifest is not a JSON object")]
     NotAnObject,
-    /// The body has the parts of an image and those of an index, and no `mediaType` tells which it is. Two readers
-    /// could see two different things in it.
+    /// The body has the parts of an image and those of an index, and no `mediaType` tells which it
+    /// is. Two readers could see two different things in it.
     #[error("the manifest has both layers and manifests, and no mediaType that tells which it is")]
     Ambiguous,
 }
@@ -94,7 +95,8 @@ impl ManifestLinks {
         self.config.iter().chain(&self.layers)
     }
 
-    /// The size in bytes the manifest gives for a blob or child of its own; None if it does not name that digest.
+    /// The size in bytes the manifest gives for a blob or child of its own; None if it does not
+    /// name that digest.
     pub fn size_of(&self, digest: &Digest) -> Option<u64> {
         let named = self
             .blobs()
@@ -103,7 +105,8 @@ impl ManifestLinks {
         named.map(|descriptor| descriptor.size)
     }
 
-    /// What the body calls itself, or else what its shape tells. None for what is no known manifest.
+    /// What the body calls itself, or else what its shape tells. None for what is no known
+    /// manifest.
     pub(crate) fn media_type_in(bytes: &[u8]) -> Option<MediaType> {
         let mut body = Body::read(bytes).ok()?;
         if body.media_type.is_some() {
@@ -142,7 +145,7 @@ impl<'text> Body<'text> {
         let mut body = Self::default();
         let read = json::members(text, |name, value| match name {
             "mediaType" => {
-                body.media_type = json::text(value).as_deref().and_then(MediaType::parse)
+                body.media_type = json::text(value).as_deref().and_then(MediaType::parse);
             }
             "schemaVersion" => body.schema_version = json::read(value),
             "artifactType" => body.artifact_type = Some(value),
@@ -179,8 +182,8 @@ impl<'text> Body<'text> {
         }
     }
 
-    /// What the body looks like. What holds something counts first, then what is there at all: some tools write the
-    /// empty or null array of the other kind too.
+    /// What the body looks like. What holds something counts first, then what is there at all: some
+    /// tools write the empty or null array of the other kind too.
     fn kind_by_shape(&self) -> Result<ManifestKind, ManifestError> {
         let has_image = self.config.is_some_and(json::is_object)
             || self.layers.is_some_and(json::is_filled_array);

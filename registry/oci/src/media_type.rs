@@ -9,12 +9,12 @@ use oci_spec::image::MediaType as Standard;
 #[cfg(test)]
 mod tests;
 
-/// The `Accept` header every manifest request to an upstream carries: always the same and complete, so that what is
-/// cached never depends on which caller came first.
+/// The `Accept` header every manifest request to an upstream carries: always the same and complete,
+/// so that what is cached never depends on which caller came first.
 ///
-/// Docker's schema 1 is left out on purpose. An upstream that is offered it may convert to it, and the digest of a
-/// signed schema 1 manifest is not the hash of its bytes, so nothing could be verified. A registry that holds nothing
-/// else answers with it all the same.
+/// Docker's schema 1 is left out on purpose. An upstream that is offered it may convert to it, and
+/// the digest of a signed schema 1 manifest is not the hash of its bytes, so nothing could be
+/// verified. A registry that holds nothing else answers with it all the same.
 pub const MANIFEST_ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -30,13 +30,14 @@ const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+js
 const DOCKER_SCHEMA1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 const OCTET_STREAM: &str = "application/octet-stream";
 
-/// The longest media type that is believed: two names of 127 characters each, as RFC 6838 allows, and the slash.
+/// The longest media type that is believed: two names of 127 characters each, as RFC 6838 allows,
+/// and the slash.
 const LONGEST: usize = 255;
 
 /// A media type without parameters, such as `application/vnd.oci.image.index.v1+json`.
 ///
-/// Always well-formed (`type/subtype` in the characters RFC 9110 allows), so it can be sent as a header as it is.
-/// Cloning is cheap.
+/// Always well-formed (`type/subtype` in the characters RFC 9110 allows), so it can be sent as a
+/// header as it is. Cloning is cheap.
 #[derive(Clone)]
 pub struct MediaType(Text);
 
@@ -47,9 +48,9 @@ enum Text {
 }
 
 impl MediaType {
-    /// Reads a `Content-Type` header or a `mediaType` member: parameters and surrounding spaces are dropped, the types
-    /// of manifests are recognised in any case, and what is not a media type at all counts as
-    /// `application/octet-stream`.
+    /// Reads a `Content-Type` header or a `mediaType` member: parameters and surrounding spaces are
+    /// dropped, the types of manifests are recognised in any case, and what is not a media type at
+    /// all counts as `application/octet-stream`.
     pub fn new(text: &str) -> Self {
         Self::parse(text).unwrap_or(Self(Text::Known(OCTET_STREAM)))
     }
@@ -86,7 +87,8 @@ impl MediaType {
         Self(Text::Known(OCI_INDEX.as_ref()))
     }
 
-    /// `application/vnd.oci.artifact.manifest.v1+json`, of a release candidate of OCI 1.1; some registries hold it.
+    /// `application/vnd.oci.artifact.manifest.v1+json`, of a release candidate of OCI 1.1; some
+    /// registries hold it.
     pub fn oci_artifact() -> Self {
         Self(Text::Known(OCI_ARTIFACT.as_ref()))
     }
@@ -115,19 +117,20 @@ impl MediaType {
         self.as_str() == OCI_INDEX.as_ref() || self.as_str() == DOCKER_LIST
     }
 
-    /// Whether this is the manifest of one image (or of what is packed like one): OCI's or Docker's.
+    /// Whether this is the manifest of one image (or of what is packed like one): OCI's or
+    /// Docker's.
     pub fn is_image(&self) -> bool {
         self.as_str() == OCI_MANIFEST.as_ref() || self.as_str() == DOCKER_MANIFEST
     }
 
-    /// Whether this is one of the four types every registry stores as a manifest: [`is_image`](Self::is_image) or
-    /// [`is_index`](Self::is_index).
+    /// Whether this is one of the four types every registry stores as a manifest:
+    /// [`is_image`](Self::is_image) or [`is_index`](Self::is_index).
     pub fn is_manifest(&self) -> bool {
         self.is_image() || self.is_index()
     }
 
-    /// Whether this is a manifest by its name, the two historic forms included that [`is_manifest`](Self::is_manifest)
-    /// leaves out.
+    /// Whether this is a manifest by its name, the two historic forms included that
+    /// [`is_manifest`](Self::is_manifest) leaves out.
     pub(crate) fn names_a_manifest(&self) -> bool {
         self.is_manifest() || self.is_oci_artifact() || self.is_docker_schema1()
     }

@@ -18,7 +18,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Reads what is there. None when neither a system nor a processor is named, as in `"platform": {}`.
+    /// Reads what is there. None when neither a system nor a processor is named, as in `"platform":
+    /// {}`.
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
         let mut platform = Self::default();
         json::members(raw.get(), |name, value| match name {

@@ -8,17 +8,19 @@ mod tests;
 /// What a `Range` header asks for (RFC 9110 §14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeHeader {
-    /// Everything: there is no header, or one in another unit than bytes, or one that is not well-formed. RFC 9110
-    /// has all of these ignored.
+    /// Everything: there is no header, or one in another unit than bytes, or one that is not
+    /// well-formed. RFC 9110 has all of these ignored.
     Whole,
-    /// One part. A range that ends before it begins stays one, so that it is refused and not answered with everything.
+    /// One part. A range that ends before it begins stays one, so that it is refused and not
+    /// answered with everything.
     One(RangeRequest),
     /// This many parts, two or more.
     Several(usize),
 }
 
 impl RangeHeader {
-    /// Reads the header's value; None when the request has none. Numbers beyond 64 bits count as the greatest there is.
+    /// Reads the header's value; None when the request has none. Numbers beyond 64 bits count as
+    /// the greatest there is.
     pub fn parse(value: Option<&str>) -> Self {
         value.and_then(parse).unwrap_or(Self::Whole)
     }

@@ -1,5 +1,5 @@
-//! A part of some bytes as a caller asks for it, before their number is known. Must not know headers; see
-//! `RangeHeader`.
+//! A part of some bytes as a caller asks for it, before their number is known. Must not know
+//! headers; see `RangeHeader`.
 
 use crate::ByteRange;
 
@@ -32,9 +32,9 @@ pub struct NotSatisfiable {
 }
 
 impl RangeRequest {
-    /// The bytes that are meant, in content of this size: an end beyond the content is taken as its end, and more than
-    /// all of the last bytes as all. Nothing can be given if the range begins behind the end, ends before it
-    /// begins, or asks for the last zero bytes.
+    /// The bytes that are meant, in content of this size: an end beyond the content is taken as its
+    /// end, and more than all of the last bytes as all. Nothing can be given if the range begins
+    /// behind the end, ends before it begins, or asks for the last zero bytes.
     pub fn within(self, size: u64) -> Result<ByteRange, NotSatisfiable> {
         let end = size.checked_sub(1).ok_or(NotSatisfiable { size })?;
         let range = match self {

@@ -17,7 +17,8 @@ pub enum Reference {
     Digest(Digest),
 }
 
-/// Why a text is neither a tag nor a digest. Which of the two it was meant to be is told by the colon.
+/// Why a text is neither a tag nor a digest. Which of the two it was meant to be is told by the
+/// colon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// No colon, and not a tag.

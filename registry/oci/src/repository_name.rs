@@ -7,13 +7,16 @@ use std::sync::Arc;
 #[cfg(test)]
 mod tests;
 
-/// The longest name, in bytes: the limit clients keep, and short enough for every file system below a store.
+/// The longest name, in bytes: the limit clients keep, and short enough for every file system below
+/// a store.
 const LONGEST: usize = 255;
 
-/// The name of a repository, such as `library/debian`: what stands between `/v2/` and the kind of resource.
+/// The name of a repository, such as `library/debian`: what stands between `/v2/` and the kind of
+/// resource.
 ///
-/// Follows the grammar of the OCI distribution specification, at most 255 bytes. So it is ASCII, has no empty
-/// component, none that begins or ends with a dot, and is safe as a relative path. Cloning is cheap.
+/// Follows the grammar of the OCI distribution specification, at most 255 bytes. So it is ASCII,
+/// has no empty component, none that begins or ends with a dot, and is safe as a relative path.
+/// Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryName(Arc<str>);
 
@@ -71,7 +74,8 @@ serde_as_text!(RepositoryName);
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, read in one pass.
 fn is_component(text: &[u8]) -> bool {
-    // The separator that is being read: which character, and how often. None after a letter or digit.
+    // The separator that is being read: which character, and how often. None after a letter or
+    // digit.
     let mut separator: Option<(u8, usize)> = None;
     let mut begun = false;
     for &character in text {

@@ -10,10 +10,12 @@ mod tests;
 /// The longest tag, in bytes: the distribution specification's limit.
 const LONGEST: usize = 128;
 
-/// A name for one manifest in a repository, such as `1.5` or `latest`; it may be moved to another manifest.
+/// A name for one manifest in a repository, such as `1.5` or `latest`; it may be moved to another
+/// manifest.
 ///
-/// At most 128 letters, digits, underscores, dots and dashes, the first one a letter, digit or underscore: so it is
-/// safe as the name of a file. Cloning is cheap. Ordered by bytes, as tag lists are.
+/// At most 128 letters, digits, underscores, dots and dashes, the first one a letter, digit or
+/// underscore: so it is safe as the name of a file. Cloning is cheap. Ordered by bytes, as tag
+/// lists are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Arc<str>);
 
@@ -26,7 +28,8 @@ pub enum TagError {
     /// The tag has more than 128 bytes; this many.
     #[error("a tag has at most 128 characters, not {0}")]
     TooLong(usize),
-    /// The tag begins with a dot or dash, or holds something else than letters, digits, underscores, dots and dashes.
+    /// The tag begins with a dot or dash, or holds something else than letters, digits,
+    /// underscores, dots and dashes.
     #[error(
         "a tag is made of letters, digits, underscores, dots and dashes, and does not begin with a dot or a dash"
     )]

@@ -1,5 +1,5 @@
-//! One macro: a type that can be printed and parsed is written to and read from serde formats as that text. It must
-//! not know any of the types it is used on.
+//! One macro: a type that can be printed and parsed is written to and read from serde formats as
+//! that text. It must not know any of the types it is used on.
 
 /// Serialises a type as what `Display` prints and reads it back with `FromStr`.
 macro_rules! serde_as_text {

@@ -9,8 +9,8 @@ const LONGEST: usize = 128;
 
 /// Names one running push of a blob: the last part of the `Location` an upload is continued at.
 ///
-/// One to 128 letters, digits, underscores and dashes: it needs no escaping in a path and is safe as the name of a
-/// file. Cloning is cheap.
+/// One to 128 letters, digits, underscores and dashes: it needs no escaping in a path and is safe
+/// as the name of a file. Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(Arc<str>);
 
