@@ -68,14 +68,13 @@ impl Server {
         let http = Http {
             health: health(&storage, &pull, &repositories),
             repositories: repositories.clone(),
-            pull: pull.clone(),
+            pull,
             metrics: Arc::clone(&metrics),
             settings: settings(config),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
         let housekeeping = Housekeeping {
             storage: storage.clone(),
-            pull,
             repositories,
             metrics,
             clock,
