@@ -273,58 +273,39 @@ async fn a_token_server_that_moves_is_found_again() {
     pull(&upstream).await.unwrap();
 }
 
+/// The fields of one answer each; HOST stands for the registry's host and port.
+const CHALLENGES: [&[&str]; 8] = [
+    &[r#"Bearer realm="http://HOST/token",service="s",scope="repository:a/b:pull""#],
+    &["bearer realm=http://HOST/token,service=s,scope=repository:a/b:pull"],
+    &[r#"BEARER realm="http://HOST/token""#],
+    &[
+        r#"Basic realm="x""#,
+        r#"Bearer realm="http://HOST/token",service="s""#,
+    ],
+    &[r#"Negotiate, Basic realm="x", Bearer realm="http://HOST/token",service="s""#],
+    &[
+        "\"broken, =",
+        r#"Bearer realm="http://HOST/token",service="s""#,
+    ],
+    &[r#"Bearer realm="http://HOST/token?tenant=7",error="insufficient_scope""#],
+    &[r#"Bearer realm="/token""#],
+];
+
 #[tokio::test]
 async fn challenges_are_understood_in_every_form() {
-    let forms: [fn(&str) -> Vec<String>; 8] = [
-        |host| {
-            vec![format!(
-                r#"Bearer realm="http://{host}/token",service="s",scope="repository:a/b:pull""#
-            )]
-        },
-        |host| {
-            vec![format!(
-                "bearer realm=http://{host}/token,service=s,scope=repository:a/b:pull"
-            )]
-        },
-        |host| vec![format!(r#"BEARER realm="http://{host}/token""#)],
-        |host| {
-            vec![
-                r#"Basic realm="x""#.into(),
-                format!(r#"Bearer realm="http://{host}/token",service="s""#),
-            ]
-        },
-        |host| {
-            vec![format!(
-                r#"Negotiate, Basic realm="x", Bearer realm="http://{host}/token",service="s""#
-            )]
-        },
-        |host| {
-            vec![
-                "\"broken, =".into(),
-                format!(r#"Bearer realm="http://{host}/token",service="s""#),
-            ]
-        },
-        |host| {
-            vec![format!(
-                r#"Bearer realm="http://{host}/token?tenant=7",error="insufficient_scope""#
-            )]
-        },
-        |_| vec![r#"Bearer realm="/token""#.to_owned()],
-    ];
-    for form in forms {
+    for fields in CHALLENGES {
         let server = Server::start(move |seen| match (seen.path(), seen.authorization()) {
             ("/token", _) => registry(seen),
             (_, Some("Bearer good")) => ok(BODY),
             _ => {
-                let fields = form(seen.header("host").unwrap());
-                fields.into_iter().fold(reply(401), |reply, field| {
-                    reply.header("WWW-Authenticate", field)
+                let host = seen.header("host").unwrap();
+                fields.iter().fold(reply(401), |reply, field| {
+                    reply.header("WWW-Authenticate", field.replace("HOST", host))
                 })
             }
         })
         .await;
-        let shown = form("HOST");
-        assert!(pull(&anonymous(&server)).await.is_ok(), "{shown:?}");
+        assert!(pull(&anonymous(&server)).await.is_ok(), "{fields:?}");
         let asked = server
             .seen()
             .into_iter()
@@ -332,11 +313,11 @@ async fn challenges_are_understood_in_every_form() {
             .unwrap();
         assert!(
             asked.target.contains("scope=repository%3Aa%2Fb%3Apull"),
-            "{shown:?}"
+            "{fields:?}"
         );
         assert_eq!(
             asked.target.contains("tenant=7"),
-            shown[0].contains("tenant=7")
+            fields[0].contains("tenant=7")
         );
     }
 }
