@@ -11,6 +11,7 @@
 )]
 
 mod blobs;
+mod challenges;
 mod connections;
 mod credentials;
 mod failures;
