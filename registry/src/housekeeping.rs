@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::metrics::Metrics;
 use crate::pull::Pull;
 use crate::repositories::{Repositories, Repository};
 
@@ -24,6 +25,8 @@ pub struct Housekeeping {
     pub pull: Pull,
     /// Knows what is a mirror and what lives here.
     pub repositories: Repositories,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// `proxy.ttl`: what was not used for that long is dropped; `None` keeps everything.
@@ -89,6 +92,7 @@ impl Housekeeping {
         };
         match self.storage.expire(unused_since, &is_mirror).await {
             Ok(expired) if expired.blobs + expired.manifests > 0 => {
+                self.metrics.evicted_bytes.inc_by(expired.bytes);
                 let (tags, manifests, blobs, bytes) = (
                     expired.tags,
                     expired.manifests,
