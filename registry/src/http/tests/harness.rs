@@ -59,45 +59,17 @@ impl Running {
 
     pub(super) async fn with(setup: Setup) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let options = Options {
-            reserve: Reserve::Bytes(0),
-            ..Options::new(root.path())
-        };
-        let storage = Storage::open(options).await.unwrap();
+        let storage = open_store(&root).await;
         let (tasks, stopping, metrics) = (
             TaskTracker::new(),
             Stopping::default(),
             Arc::new(Metrics::new()),
         );
-        let pull = Pull::new(PullOptions {
-            storage: storage.clone(),
-            tasks: tasks.clone(),
-            clock: Arc::new(SystemClock),
-            metrics: Arc::clone(&metrics),
-            policy: TagPolicy {
-                check_every: Duration::from_secs(30),
-                when_gone: WhenGone::Keep,
-            },
-            check_deadline: Duration::from_secs(3),
-        });
-        let ill = setup.store_is_ill;
-        let check = move || async move {
-            if ill {
-                Err(StorageError::ReadOnly)
-            } else {
-                Ok(())
-            }
-        };
-        let report = UpstreamReport {
-            upstream: "up.example".to_owned(),
-            degraded: true,
-            credentials_refused: false,
-        };
         let http = Http {
             repositories: Repositories::new(None, ["mirror.example"]),
-            pull,
+            pull: pull_from(&storage, &tasks, &metrics),
             metrics: Arc::clone(&metrics),
-            health: Health::new(check, move || vec![report.clone()]),
+            health: health(setup.store_is_ill),
             settings: setup.settings,
         };
         let admin = root.path().join("admin.sock");
@@ -174,6 +146,44 @@ impl Running {
         page.lines()
             .find_map(|text| text.strip_prefix(line)?.trim().parse().ok())
     }
+}
+
+async fn open_store(root: &TempDir) -> Storage {
+    let options = Options {
+        reserve: Reserve::Bytes(0),
+        ..Options::new(root.path())
+    };
+    Storage::open(options).await.unwrap()
+}
+
+fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> Pull {
+    Pull::new(PullOptions {
+        storage: storage.clone(),
+        tasks: tasks.clone(),
+        clock: Arc::new(SystemClock),
+        metrics: Arc::clone(metrics),
+        policy: TagPolicy {
+            check_every: Duration::from_secs(30),
+            when_gone: WhenGone::Keep,
+        },
+        check_deadline: Duration::from_secs(3),
+    })
+}
+
+fn health(store_is_ill: bool) -> Health {
+    let check = move || async move {
+        if store_is_ill {
+            Err(StorageError::ReadOnly)
+        } else {
+            Ok(())
+        }
+    };
+    let report = UpstreamReport {
+        upstream: "up.example".to_owned(),
+        degraded: true,
+        credentials_refused: false,
+    };
+    Health::new(check, move || vec![report.clone()])
 }
 
 fn name(repository: &str) -> RepositoryName {
