@@ -284,3 +284,6 @@ impl Drop for NewFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ impl Round {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

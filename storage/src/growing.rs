@@ -363,3 +363,6 @@ impl<F: Clone + Send + Sync + 'static> Pieces for GrowingReader<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,11 @@ mod stored_blob;
 mod uses;
 mod verify;
 
+#[cfg(test)]
+mod testing;
+
+#[cfg(any(test, feature = "faults"))]
+pub use crate::disk::faults;
 pub use crate::{
     blob_bytes::{BlobBytes, ReadError},
     blob_writer::{BlobWriter, CommitError},

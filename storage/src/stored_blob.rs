@@ -291,3 +291,6 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

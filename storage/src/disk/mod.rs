@@ -1,6 +1,8 @@
 //! The file system as the store uses it: a short list of synchronous operations, each of which a test can record or make
 //! fail. Knows paths and bytes, not what they mean.
 
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
 mod real;
 
 use std::{

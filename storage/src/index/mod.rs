@@ -3,6 +3,8 @@
 //!
 //! An [`Index`] may fail; [`Derived`] is what the rest of the store sees, and it never does.
 
+#[cfg(test)]
+mod contract;
 mod derived;
 mod memory;
 mod records;

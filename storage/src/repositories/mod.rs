@@ -251,3 +251,6 @@ impl Core {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests;

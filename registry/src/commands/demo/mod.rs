@@ -41,6 +41,8 @@ struct Act {
 
 /// Runs the demonstration. `keep` leaves both servers running until the program is interrupted.
 pub(super) fn run(keep: bool, console: &mut Console<'_>) -> Exit {
+    // The children's clients want a provider although they speak plain http; a second one changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
