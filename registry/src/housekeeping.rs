@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::pull::Pull;
+use crate::metrics::Metrics;
 use crate::repositories::{Repositories, Repository};
 
 /// How often last uses and the index are written.
@@ -20,10 +20,10 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 pub struct Housekeeping {
     /// The store that is kept in order.
     pub storage: Storage,
-    /// Knows how the links are.
-    pub pull: Pull,
     /// Knows what is a mirror and what lives here.
     pub repositories: Repositories,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// `proxy.ttl`: what was not used for that long is dropped; `None` keeps everything.
@@ -74,7 +74,7 @@ impl Housekeeping {
         let Some(upstream) = self.repositories.upstream() else {
             return;
         };
-        if self.pull.links().is_degraded(upstream.host()) {
+        if !upstream.is_reachable().await {
             tracing::info!(
                 upstream = upstream.host(),
                 "nothing is expired while the upstream is unreachable"
@@ -89,6 +89,7 @@ impl Housekeeping {
         };
         match self.storage.expire(unused_since, &is_mirror).await {
             Ok(expired) if expired.blobs + expired.manifests > 0 => {
+                self.metrics.evicted_bytes.inc_by(expired.bytes);
                 let (tags, manifests, blobs, bytes) = (
                     expired.tags,
                     expired.manifests,

@@ -16,12 +16,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-pub use counters::{
-    Counters, HostCounters, HostGauges, HostOutcomes, RequestCounters, UpstreamRequests,
-};
+pub use counters::{Counters, HostCounters, HostOutcomes, RequestCounters, UpstreamRequests};
 pub use labels::{
-    Action, DownloadOutcome, Label, PassedThrough, StatusLabel, TagCheck, TokenOutcome, Unfinished,
-    UpstreamKind, UpstreamOutcome,
+    Action, DownloadOutcome, Label, PassedThrough, StatusLabel, TagCheck, Unfinished, UpstreamKind,
+    UpstreamOutcome,
 };
 
 use crate::pull::Served;
@@ -84,18 +82,12 @@ metrics! {
         passed_through: Counters<PassedThrough> = "passed_through", Counters::new("why");
         /// Requests to an upstream that were answered or failed, by host, kind and outcome.
         upstream_requests: UpstreamRequests = "upstream_requests", UpstreamRequests::default();
-        /// Seconds for which an upstream asked to be left alone, as last heard.
-        upstream_paused_seconds: HostGauges = "upstream_paused_seconds", HostGauges::default();
         /// Answers in which an upstream refused the credentials configured for it.
         credentials_refused: HostCounters = "credentials_refused", HostCounters::default();
         /// Tags judged, by outcome.
         tag_checks: Counters<TagCheck> = "tag_checks", Counters::new("outcome");
         /// Tags that were served stale and proved to have moved.
         stale_tags_moved: Counter = "stale_tags_moved", Counter::default();
-        /// Bearer tokens asked for, by outcome.
-        tokens: Counters<TokenOutcome> = "tokens", Counters::new("outcome");
-        /// Bytes of finished blobs in the store.
-        storage_bytes: Gauge = "storage_bytes", Gauge::default();
         /// Bytes dropped from the store because they were not used or space was needed.
         evicted_bytes: Counter = "evicted_bytes", Counter::default();
     }

@@ -190,7 +190,7 @@ fn move_index_aside(layout: &Layout, disk: &dyn Disk) {
     remove_tree(disk, &aside, 3);
     match disk.rename(&path, &aside) {
         Ok(()) => {
-            tracing::warn!(to = %aside.display(), "the index cannot be used and was moved aside; a new one is made")
+            tracing::warn!(to = %aside.display(), "the index cannot be used and was moved aside; a new one is made");
         }
         Err(error) => tracing::warn!(path = %path.display(), %error, "cannot move the index aside"),
     }

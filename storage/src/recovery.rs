@@ -21,7 +21,7 @@ impl Core {
             match self.disk.remove(&path) {
                 Ok(()) => removed += 1,
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "cannot remove a leftover")
+                    tracing::warn!(path = %path.display(), %error, "cannot remove a leftover");
                 }
             }
         }

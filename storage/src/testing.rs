@@ -46,7 +46,7 @@ impl Place {
         Self {
             directory: tempfile::tempdir().unwrap(),
             clock: Arc::new(TestClock(Mutex::new(
-                SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+                SystemTime::UNIX_EPOCH + Duration::from_hours(500_000),
             ))),
             disk: Arc::new(FaultyDisk::default()),
         }
@@ -235,4 +235,12 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("never: {what}");
+}
+
+/// Spawns a task that no tracker follows.
+#[expect(clippy::disallowed_methods, reason = "a test ends with its runtime")]
+pub(crate) fn spawn<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(task)
 }

@@ -1,24 +1,54 @@
 //! The product under test.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::registry::{Product, RegistryBuilder};
 
-/// The `cistern` binary that belongs to this test run: the one beside the test's own folder of build products.
+/// The `cistern` binary of this working tree, in the profile of the tests: built once per run, so that nobody tests
+/// yesterday's. `CISTERN_BINARY` names another one, which is taken as it is.
 ///
 /// # Panics
-/// When it was not built; `cargo test --workspace` builds it.
+/// When it cannot be built.
 pub fn program() -> PathBuf {
-    if let Some(given) = std::env::var_os("CISTERN_BINARY") {
-        return given.into();
-    }
+    static PROGRAM: LazyLock<PathBuf> =
+        LazyLock::new(|| std::env::var_os("CISTERN_BINARY").map_or_else(build, PathBuf::from));
+    PROGRAM.clone()
+}
+
+/// Cargo puts this test into `<target>/<profile>/deps/`, and what it builds now into `<target>/<profile>/`.
+fn build() -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let beside = own
-        .ancestors()
-        .skip(1)
-        .map(|folder| folder.join("cistern"))
-        .find(|file| file.is_file());
-    beside.expect("the cistern binary: build it with `cargo build -p cistern` in the same profile")
+    let folder = own.parent().and_then(std::path::Path::parent).unwrap();
+    let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        "cistern",
+        "--bin",
+        "cistern",
+        "--profile",
+        profile,
+    ]);
+    command
+        .arg("--target-dir")
+        .arg(folder.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let built = command.output().unwrap();
+    assert!(
+        built.status.success(),
+        "cistern does not build:\n{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    folder.join("cistern")
 }
 
 /// A Cistern in front of the registry at `url`.

@@ -24,6 +24,9 @@ pub(super) fn run(
         }
         Err(errors) => {
             console.complain(&errors);
+            if searched {
+                console.complain("No file was named, so the one that `cistern` without arguments reads was checked; `cistern serve` reads none.");
+            }
             console.complain(format!(
                 "A server does not start with this: {} to look at.",
                 count(errors.findings.len())
@@ -51,7 +54,7 @@ fn report(loaded: &Loaded, searched: bool, console: &mut Console<'_>) {
         ("names", names(&config.proxy)),
         ("freshness", freshness(&config.proxy)),
         ("kept", kept(&config.proxy)),
-        ("reached", reached(config)),
+        ("way out", way_out(config)),
         ("metrics", metrics(config)),
         (
             "stopping",
@@ -187,7 +190,7 @@ fn kept(proxy: &Proxy) -> String {
     }
 }
 
-fn reached(config: &Config) -> String {
+fn way_out(config: &Config) -> String {
     let outgoing = &config.outgoing;
     let proxy = match config
         .proxy

@@ -115,16 +115,16 @@ fn ask_within_limit(targets: &[Target]) -> Result<String, String> {
     })
 }
 
-/// Only a refused connection leads on to the next target.
+/// Only a connection that cannot be made leads on to the next target; the first one's trouble is what is told.
 async fn ask_each(targets: &[Target]) -> Result<String, String> {
-    let mut why = "there is nowhere to ask".to_owned();
+    let mut why = None;
     for target in targets {
         match TcpStream::connect((target.host.as_str(), target.port)).await {
             Ok(connection) => return ask(connection, target).await,
-            Err(error) => why = format!("{}: {error}", target.url()),
+            Err(error) => why = why.or(Some(format!("{}: {error}", target.url()))),
         }
     }
-    Err(why)
+    Err(why.unwrap_or_else(|| "there is nowhere to ask".to_owned()))
 }
 
 async fn ask(mut connection: TcpStream, target: &Target) -> Result<String, String> {

@@ -72,7 +72,7 @@ pub fn run(
     console: &mut Console<'_>,
 ) -> Exit {
     // `docker run IMAGE registry serve FILE`: the entry point of Distribution's image takes its own name too.
-    if arguments.get(1).is_some_and(|first| first == "registry") && arguments.len() > 1 {
+    if arguments.get(1).is_some_and(|first| first == "registry") {
         arguments.remove(1);
     }
     match Arguments::try_parse_from(arguments) {

@@ -1,5 +1,6 @@
 //! Durations as Go writes them, which is how Distribution's configuration has them: `168h`, `1m30s`, `1.5h`, `100ms`, `0`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::reader::Problem;
@@ -129,7 +130,7 @@ pub fn written(duration: Duration) -> String {
         (seconds % 60, "s"),
     ] {
         if amount > 0 {
-            text.push_str(&format!("{amount}{unit}"));
+            let _ = write!(text, "{amount}{unit}");
         }
     }
     let nanoseconds = duration.subsec_nanos();
@@ -139,7 +140,7 @@ pub fn written(duration: Duration) -> String {
         (nanoseconds % 1_000, "ns"),
     ] {
         if amount > 0 {
-            text.push_str(&format!("{amount}{unit}"));
+            let _ = write!(text, "{amount}{unit}");
         }
     }
     text

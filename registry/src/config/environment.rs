@@ -31,7 +31,7 @@ pub(super) fn apply(tree: &mut Node, environment: &BTreeMap<String, String>) -> 
         }
         match target(rest) {
             Some((path, shape)) => {
-                let steps: Vec<Step<'_>> = path.iter().map(|word| step(word, shape)).collect();
+                let steps = steps(&path, shape);
                 tree.set(&steps, payload(name, value, shape));
             }
             None => findings.push(unknown(name, rest)),
@@ -51,28 +51,28 @@ fn target(rest: &str) -> Option<(Vec<&str>, Option<Shape>)> {
     let words: Vec<&str> = rest.split('_').collect();
     let path = words.join(".").to_lowercase();
     let shape = match keys::look_up(&path) {
-        Known::Section => None,
-        Known::Key(Key {
-            standing: Standing::Used { shape, .. },
-            ..
-        }) => Some(*shape),
-        Known::Key(_) => None,
-        Known::Below(Key {
-            standing: Standing::Used { shape, .. },
-            path: key,
-            ..
-        }) => {
-            let below: Vec<&str> = path.strip_prefix(key)?.split('.').skip(1).collect();
+        Known::No => return None,
+        Known::Key(key) => shape_of(key),
+        Known::Below(key) => {
+            let shape = shape_of(key);
+            let below: Vec<&str> = path.strip_prefix(key.path)?.split('.').skip(1).collect();
             match (shape, below.as_slice()) {
-                (Shape::Several, [index]) if index.parse::<u16>().is_ok() => Some(*shape),
-                (Shape::Names, [name]) if !name.is_empty() => Some(*shape),
-                _ => return None,
+                (Some(Shape::Several), [index]) if index.parse::<u16>().is_ok() => shape,
+                (Some(Shape::Names), [name]) if !name.is_empty() => shape,
+                (Some(_), _) => return None,
+                (None, _) => shape,
             }
         }
-        Known::Below(_) => None,
-        Known::No => return None,
+        Known::Section => None,
     };
     is_spelled_right(&words, &path).then_some((words, shape))
+}
+
+fn shape_of(key: &Key) -> Option<Shape> {
+    match key.standing {
+        Standing::Used { shape, .. } => Some(shape),
+        Standing::Accepted | Standing::Missing | Standing::Refused { .. } => None,
+    }
 }
 
 /// Words of our own are in upper case; below a key that stands for everything below it, anything goes.
@@ -87,11 +87,21 @@ fn is_spelled_right(words: &[&str], path: &str) -> bool {
         .all(|word| !word.chars().any(char::is_lowercase))
 }
 
-fn step(word: &str, shape: Option<Shape>) -> Step<'_> {
-    match (shape, word.parse::<u16>()) {
-        (Some(Shape::Several), Ok(index)) => Step::Element(usize::from(index)),
+/// The last word of a path may be the place in a list, or a name below a key of names.
+fn steps<'a>(path: &[&'a str], shape: Option<Shape>) -> Vec<Step<'a>> {
+    let is_below = matches!(
+        keys::look_up(&path.join(".").to_lowercase()),
+        Known::Below(_)
+    );
+    let last = path.len().saturating_sub(1);
+    let step = |(position, word): (usize, &&'a str)| match (shape, word.parse::<u16>()) {
+        (Some(Shape::Several), Ok(index)) if is_below && position == last => {
+            Step::Element(usize::from(index))
+        }
+        (Some(Shape::Names), _) if is_below && position == last => Step::Name(word),
         _ => Step::Key(word),
-    }
+    };
+    path.iter().enumerate().map(step).collect()
 }
 
 /// Values are YAML, as in Distribution. One that is no YAML (`[::]:5000`, `@home`) is taken as the text it is.
@@ -100,6 +110,10 @@ fn payload(name: &str, value: &str, shape: Option<Shape>) -> Node {
     match yaml::read(value, &Origin::Variable(name)) {
         Ok((node, findings)) if findings.is_empty() => match (&node.value, shape) {
             (Value::List(_) | Value::Map(_), Some(Shape::One | Shape::Secret)) => as_written(),
+            // `#abc` and `&abc` are nothing in YAML; whoever set them as a password meant the text.
+            (Value::Null, Some(Shape::Secret)) if value.starts_with(['#', '&', '!']) => {
+                as_written()
+            }
             _ => node,
         },
         Ok(_) | Err(_) => as_written(),
@@ -132,7 +146,7 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
     let is_protocol = |word: &str| matches!(word, "TCP" | "UDP" | "SCTP");
     let is_number = |word: &str| word.parse::<u16>().is_ok();
     match words.as_slice() {
-        [.., "SERVICE", "HOST"] | [.., "SERVICE", "PORT"] => true,
+        [.., "SERVICE", "HOST" | "PORT"] => true,
         [.., "PORT"] if value.contains("://") => true,
         [.., "PORT", port, protocol] | [.., "PORT", port, protocol, "PROTO" | "PORT" | "ADDR"] => {
             is_number(port) && is_protocol(protocol)

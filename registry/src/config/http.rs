@@ -54,8 +54,9 @@ const OURS: [&str; 12] = [
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
-    reader.value("http.net", net);
-    let address = reader.value("http.addr", ListenAddress::parse);
+    let address = reader
+        .value("http.net", net)
+        .and_then(|()| read_address(reader));
     let headers = headers(reader);
     let drain_timeout = reader.value("http.draintimeout", duration::parse);
     let debug_address = reader.value("http.debug.addr", ListenAddress::parse);

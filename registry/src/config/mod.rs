@@ -16,6 +16,7 @@ mod node;
 mod outgoing;
 mod proxy;
 mod reader;
+mod reference;
 mod remote_url;
 mod size;
 mod source;
@@ -39,6 +40,7 @@ pub use http::{Http, MetricsAt};
 pub use log::{Log, LogFormat, LogLevel};
 pub use outgoing::{OutgoingProxies, OutgoingProxy};
 pub use proxy::{Proxy, WhenGone};
+pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
 pub use storage::{Reserve, Storage};
 
@@ -118,17 +120,17 @@ impl Config {
             mut tree,
             mut findings,
         } = source;
+        findings.extend(check_version(&tree));
         findings.extend(overlay(&mut tree, from.environment));
         findings.extend(survey::survey(&tree));
-        findings.extend(check_version(&tree));
         let mut reader = Reader::new(&tree);
         let config = Self::read(&mut reader, from);
         findings.append(&mut reader.findings);
         findings.sort_by(|one, other| one.place.cmp(&other.place));
         if from.strict {
-            findings
-                .iter_mut()
-                .for_each(|finding| finding.severity = Severity::Error);
+            for finding in &mut findings {
+                finding.severity = Severity::Error;
+            }
         }
         let stops = findings
             .iter()
@@ -233,3 +235,6 @@ fn check_version(tree: &Node) -> Option<Finding> {
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,10 @@ pub(super) enum Value {
 /// One step of a path into the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
+    /// A word of the table; files have it in lower case.
     Key(&'a str),
+    /// A name of the operator's own, such as a header's: the same in any case.
+    Name(&'a str),
     Element(usize),
 }
 
@@ -102,16 +105,27 @@ impl Node {
         }
     }
 
-    /// Puts `value` at `path`, making what is missing on the way; a key is found whatever its case, and made in lower case.
+    /// Puts `value` at `path`, making what is missing on the way, in lower case.
     pub(super) fn set(&mut self, path: &[Step<'_>], value: Node) {
         match path.split_first() {
             None => *self = value,
-            Some((Step::Key(key), rest)) => self.set_key(key, rest, value),
+            Some((Step::Key(key), rest)) => {
+                let key = key.to_ascii_lowercase();
+                self.set_key(&key, |known| known == key, rest, value);
+            }
+            Some((Step::Name(name), rest)) => {
+                self.set_key(
+                    &name.to_ascii_lowercase(),
+                    |known| known.eq_ignore_ascii_case(name),
+                    rest,
+                    value,
+                );
+            }
             Some((Step::Element(index), rest)) => self.set_element(*index, rest, value),
         }
     }
 
-    fn set_key(&mut self, key: &str, rest: &[Step<'_>], value: Node) {
+    fn set_key(&mut self, key: &str, is_it: impl Fn(&str) -> bool, rest: &[Step<'_>], value: Node) {
         self.open_as_map();
         if !matches!(self.value, Value::Map(_)) {
             self.value = Value::Map(Vec::new());
@@ -119,10 +133,7 @@ impl Node {
         let Value::Map(entries) = &mut self.value else {
             return;
         };
-        if let Some(entry) = entries
-            .iter_mut()
-            .find(|entry| entry.key.eq_ignore_ascii_case(key))
-        {
+        if let Some(entry) = entries.iter_mut().find(|entry| is_it(&entry.key)) {
             entry.node.set(rest, value);
             return;
         }
@@ -130,7 +141,7 @@ impl Node {
         let mut node = Node::null(place.clone());
         node.set(rest, value);
         entries.push(Entry {
-            key: key.to_ascii_lowercase(),
+            key: key.to_owned(),
             place,
             node,
         });

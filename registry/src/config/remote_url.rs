@@ -148,12 +148,11 @@ fn with_parent(rest: &str, environment: &BTreeMap<String, String>) -> Result<Str
 
 fn names(url: &Url, is_hub: bool) -> Vec<String> {
     let host = url.host_str().unwrap_or_default().to_lowercase();
-    let mut names = match url.port() {
-        Some(port) => vec![format!("{host}:{port}")],
-        None => {
-            let port = url.port_or_known_default().unwrap_or(443);
-            vec![host.clone(), format!("{host}:{port}")]
-        }
+    let mut names = if let Some(port) = url.port() {
+        vec![format!("{host}:{port}")]
+    } else {
+        let port = url.port_or_known_default().unwrap_or(443);
+        vec![host.clone(), format!("{host}:{port}")]
     };
     if is_hub {
         names.extend(
@@ -165,6 +164,3 @@ fn names(url: &Url, is_hub: bool) -> Vec<String> {
     }
     names
 }
-
-#[cfg(test)]
-mod tests;

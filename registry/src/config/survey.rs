@@ -52,7 +52,6 @@ fn walk(node: &Node, section: &str, findings: &mut Vec<Finding>) {
 
 fn judge(key: &Key, entry: &Entry, findings: &mut Vec<Finding>) {
     match key.standing {
-        Standing::Used { .. } | Standing::Accepted => {}
         Standing::Missing if entry.node.says_something() => {
             let advice = "remove it, or live without it";
             findings.push(Finding::warning(
@@ -62,7 +61,7 @@ fn judge(key: &Key, entry: &Entry, findings: &mut Vec<Finding>) {
                 advice,
             ));
         }
-        Standing::Missing => {}
+        Standing::Used { .. } | Standing::Accepted | Standing::Missing => {}
         Standing::Refused { advice } => findings.extend(refuse(key, advice, entry)),
     }
 }

@@ -110,8 +110,6 @@ labels! {
         Upstream = "upstream",
         /// The store could not take it.
         Storage = "storage",
-        /// Stopped by shutdown, or a panic.
-        Interrupted = "interrupted",
     }
 
     /// Why a blob was streamed and not kept.
@@ -136,8 +134,6 @@ labels! {
         BlobGet = "blob_get",
         /// A page of tags.
         Tags = "tags",
-        /// A token.
-        Token = "token",
     }
 
     /// What became of a request to an upstream.
@@ -171,16 +167,6 @@ labels! {
         /// Asked for the first time.
         New = "new",
         /// Nothing known, and the upstream could not say.
-        Failed = "failed",
-    }
-
-    /// What became of asking for a token.
-    pub enum TokenOutcome {
-        /// Granted.
-        Granted = "granted",
-        /// Refused.
-        Refused = "refused",
-        /// No answer, or one that makes no sense.
         Failed = "failed",
     }
 }

@@ -11,17 +11,18 @@ use super::download::DownloadFailed;
 use super::downloads::Running;
 use super::patience::Patience;
 use super::{Asked, OpenedBlob, Parts, PullError, Served, Want, far, pass_through};
+use crate::metrics::UpstreamKind;
 use crate::repositories::{Mirror, Repository};
 use crate::upstream::Fault;
 
 /// One request for a blob of a mirror.
 #[derive(Clone, Copy)]
-struct Request<'a> {
-    mirror: &'a Mirror,
-    digest: Digest,
-    want: Want,
+pub(super) struct Request<'a> {
+    pub(super) mirror: &'a Mirror,
+    pub(super) digest: Digest,
+    pub(super) want: Want,
     /// The size that a stored manifest of this repository names.
-    named: Option<u64>,
+    pub(super) named: Option<u64>,
 }
 
 /// Reads blobs.
@@ -140,11 +141,12 @@ impl Blobs<'_> {
         mirror: &Mirror,
         digest: Digest,
     ) -> Result<Option<u64>, PullError> {
-        let asked = timeout(
-            Patience::HEADERS.total,
-            mirror.upstream.head_blob(&mirror.name_there, &digest),
-        )
-        .await;
+        let head = async {
+            let head = mirror.upstream.head_blob(&mirror.name_there, &digest).await;
+            let host = mirror.upstream.host();
+            self.parts.counted(UpstreamKind::BlobHead, host, head)
+        };
+        let asked = timeout(Patience::HEADERS.total, head).await;
         match asked {
             Ok(Ok(head)) => Ok(head.size),
             Ok(Err(error)) => Err(blob_error(digest, Asked::now(error))),
@@ -165,14 +167,16 @@ impl Blobs<'_> {
             named,
         } = request;
         if let Want::Part(range) = want
-            && let Some(opened) = far::open(mirror, digest, range, named, running).await
+            && let Some(opened) = far::open(self.parts, request, range, running).await
         {
             return Ok(opened);
         }
         let waited = timeout(Patience::HEADERS.total, ready(running, want, named)).await;
         match waited {
             Err(_) => Err(PullError::StillFetching),
-            Ok(Err(DownloadFailed::NotKept)) => pass_through::open(mirror, digest, want).await,
+            Ok(Err(DownloadFailed::NotKept)) => {
+                pass_through::open(self.parts, mirror, digest, want).await
+            }
             Ok(Err(failure)) => Err(self.failure(mirror, digest, failure)),
             Ok(Ok(size)) => {
                 let part = part_of(want, size)?;

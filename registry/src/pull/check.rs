@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::flights::Flight;
 use super::freshness::WhenGone;
 use super::{Parts, TagKey};
+use crate::metrics::{TagCheck, UpstreamKind};
 use crate::repositories::Mirror;
 use crate::upstream::{Fault, Heard, UpstreamError};
 
@@ -86,12 +87,9 @@ impl Task {
     /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new.
     async fn resolve(&self, tag: &Tag) -> Outcome {
         let reference = Reference::Tag(tag.clone());
-        let head = self
-            .mirror
-            .upstream
-            .head_manifest(&self.mirror.name_there, &reference, &self.heard)
-            .await;
-        let head = head.map_err(Failed::Upstream)?;
+        let upstream = &self.mirror.upstream;
+        let head = upstream.head_manifest(&self.mirror.name_there, &reference, &self.heard);
+        let head = self.counted(UpstreamKind::ManifestHead, head.await)?;
         if let Some(manifest) = head.manifest {
             return self.keep(manifest).await;
         }
@@ -136,12 +134,21 @@ impl Task {
     }
 
     async fn get(&self, reference: &Reference) -> Outcome {
-        let fetched = self
-            .mirror
-            .upstream
-            .get_manifest(&self.mirror.name_there, reference, &self.heard)
-            .await;
-        self.keep(fetched.map_err(Failed::Upstream)?).await
+        let upstream = &self.mirror.upstream;
+        let fetched = upstream.get_manifest(&self.mirror.name_there, reference, &self.heard);
+        let fetched = self.counted(UpstreamKind::ManifestGet, fetched.await)?;
+        self.keep(fetched).await
+    }
+
+    fn counted<T>(
+        &self,
+        kind: UpstreamKind,
+        answer: Result<T, UpstreamError>,
+    ) -> Result<T, Failed> {
+        let host = self.mirror.upstream.host();
+        self.parts
+            .counted(kind, host, answer)
+            .map_err(Failed::Upstream)
     }
 
     /// A manifest that cannot be kept (no space, a read-only store) is served all the same.
@@ -169,13 +176,18 @@ impl Task {
         match outcome {
             Ok(manifest) => {
                 self.parts.links.note_answer(host);
+                self.count_found(record, manifest);
                 self.tell_move(&key, record, manifest);
                 self.point(tag, &manifest.digest).await;
                 self.parts.checked.insert(key, Instant::now());
             }
             Err(failed) => {
+                let checks = &self.parts.metrics.tag_checks;
                 if failed.is_gone() {
+                    checks.count(TagCheck::Gone);
                     self.forget_if_followed(tag).await;
+                } else {
+                    checks.count(TagCheck::Failed);
                 }
                 self.remember(key, failed);
             }
@@ -222,6 +234,15 @@ impl Task {
         {
             tracing::warn!(repository = %self.mirror.name, %tag, %error, "tag is gone upstream and could not be removed");
         }
+    }
+
+    fn count_found(&self, record: Option<&TagRecord>, manifest: &Manifest) {
+        let found = match record {
+            None => TagCheck::New,
+            Some(record) if record.digest == manifest.digest => TagCheck::Unchanged,
+            Some(_) => TagCheck::Moved,
+        };
+        self.parts.metrics.tag_checks.count(found);
     }
 
     fn tell_move(&self, key: &TagKey, record: Option<&TagRecord>, manifest: &Manifest) {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Parts;
 use super::downloads::Sources;
+use crate::metrics::{DownloadOutcome, PassedThrough, UpstreamKind};
 use crate::repositories::Mirror;
 use crate::upstream::{BlobAnswer, Fault, Part, UpstreamError};
 
@@ -99,10 +100,11 @@ impl Download {
                 )),
             });
         }
-        mirror
+        let asked = mirror
             .upstream
             .get_blob(&mirror.name_there, &self.digest, Part::Whole)
-            .await
+            .await;
+        self.parts.counted(UpstreamKind::BlobGet, source, asked)
     }
 
     async fn receive(
@@ -113,20 +115,18 @@ impl Download {
     ) {
         let Answered { mirror, mut answer } = answered;
         let size = answer.size.or(self.size);
-        growing.answered(size);
-        let mut writer = match self
-            .parts
-            .storage
-            .blobs()
-            .start(self.digest, size, growing)
-            .await
-        {
+        let begun = self.parts.storage.blobs().start(self.digest, size, growing);
+        let mut writer = match begun.await {
             Ok(writer) => writer,
             Err(StartRefused { growing, why }) => return self.not_kept(growing, &why),
         };
+        let received = self.parts.metrics.download_bytes.of(mirror.upstream.host());
         while let Some(piece) = answer.body.next().await {
             let appended = match piece {
-                Ok(piece) => writer.append(piece).await,
+                Ok(piece) => {
+                    received.inc_by(piece.len() as u64);
+                    writer.append(piece).await
+                }
                 Err(error) => {
                     let errors = vec![(mirror.name.clone(), error)];
                     self.tell_failure(&errors, started);
@@ -134,6 +134,7 @@ impl Download {
                 }
             };
             if let Err(error) = appended {
+                self.count(&mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download stopped: the store failed");
                 return writer.fail(DownloadFailed::Storage(error));
             }
@@ -143,8 +144,16 @@ impl Download {
 
     fn not_kept(&self, growing: Growing<DownloadFailed>, why: &StorageError) {
         tracing::warn!(digest = %self.digest, reason = %why, "blob is passed through and not kept");
+        let passed = &self.parts.metrics.passed_through;
         growing.fail(match why {
-            StorageError::Full | StorageError::ReadOnly => DownloadFailed::NotKept,
+            StorageError::Full => {
+                passed.count(PassedThrough::Reserve);
+                DownloadFailed::NotKept
+            }
+            StorageError::ReadOnly => {
+                passed.count(PassedThrough::ReadOnly);
+                DownloadFailed::NotKept
+            }
             other => DownloadFailed::Storage(other.clone()),
         });
     }
@@ -161,33 +170,43 @@ impl Download {
         };
         match writer.commit_or(explain).await {
             Ok(_) => {
-                for holder in self.sources.all() {
-                    if let Err(error) = self
-                        .parts
-                        .storage
-                        .repositories()
-                        .link_blob(&holder.name, &self.digest)
-                        .await
-                    {
-                        tracing::warn!(repository = %holder.name, digest = %self.digest, %error, "blob is kept but not linked");
-                    }
-                }
+                self.link().await;
+                self.count(mirror, DownloadOutcome::Complete);
                 let seconds = started.elapsed().as_secs_f64();
                 tracing::info!(repository = %mirror.name, digest = %self.digest, upstream = source, bytes, seconds, "blob downloaded");
             }
             Err(CommitError::Storage(error)) => {
+                self.count(mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download lost: the store failed");
             }
             Err(wrong) => {
                 self.parts.suspects.note(&self.digest, source);
+                self.count(mirror, DownloadOutcome::Mismatch);
                 tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = source, bytes, reason = %wrong, "download refused");
             }
         }
     }
 
+    /// Every repository that was shown to hold the blob may serve it from now on.
+    async fn link(&self) {
+        for holder in self.sources.all() {
+            let repositories = self.parts.storage.repositories();
+            if let Err(error) = repositories.link_blob(&holder.name, &self.digest).await {
+                tracing::warn!(repository = %holder.name, digest = %self.digest, %error, "blob is kept but not linked");
+            }
+        }
+    }
+
+    fn count(&self, mirror: &Mirror, outcome: DownloadOutcome) {
+        let downloads = &self.parts.metrics.downloads;
+        downloads.count(mirror.upstream.host(), outcome);
+    }
+
     fn tell_failure(&self, errors: &[(RepositoryName, UpstreamError)], started: Instant) {
         let seconds = started.elapsed().as_secs_f64();
         for (repository, error) in errors {
+            let downloads = &self.parts.metrics.downloads;
+            downloads.count(&error.host, DownloadOutcome::Upstream);
             tracing::warn!(%repository, digest = %self.digest, upstream = %error.host, %error, seconds, "download failed");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use cistern_oci::{Digest, RepositoryName};
 use cistern_storage::{GrowingBlob, growing};
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::Parts;
 use super::download::{Download, DownloadFailed};
+use crate::metrics::Metrics;
 use crate::repositories::Mirror;
 
 /// The running downloads.
@@ -26,6 +27,8 @@ pub(super) struct Running {
     pub sources: Sources,
     /// What was fetched ahead of this download.
     pub ahead: Ahead,
+    /// How many callers it has served so far.
+    callers: Arc<AtomicU32>,
 }
 
 /// The ordered, growing set of places a download may come from.
@@ -112,11 +115,6 @@ impl Downloads {
         self.running.lock().get(digest).cloned()
     }
 
-    /// How many run now.
-    pub(super) fn count(&self) -> usize {
-        self.running.lock().len()
-    }
-
     /// Joins the download of this digest, or starts it from `mirror`. The second value says whether it ran already.
     ///
     /// The caller has been admitted: its repository is known to hold the digest, or the download itself will prove it.
@@ -130,6 +128,7 @@ impl Downloads {
         let mut running = self.running.lock();
         if let Some(download) = running.get(&digest) {
             download.sources.add(mirror);
+            download.callers.fetch_add(1, Ordering::Relaxed);
             return (download.clone(), true);
         }
         let (writer, blob) = growing(DownloadFailed::Interrupted);
@@ -139,12 +138,10 @@ impl Downloads {
             blob,
             sources: sources.clone(),
             ahead: Ahead::default(),
+            callers: Arc::new(AtomicU32::new(1)),
         };
         running.insert(digest, download.clone());
-        let guard = RunningGuard {
-            running: Arc::clone(&self.running),
-            digest,
-        };
+        let guard = RunningGuard::new(self, digest, &download, &parts.metrics);
         let task = Download {
             parts: Arc::clone(parts),
             digest,
@@ -164,11 +161,28 @@ impl Downloads {
 struct RunningGuard {
     running: Arc<Mutex<HashMap<Digest, Running>>>,
     digest: Digest,
+    callers: Arc<AtomicU32>,
+    metrics: Arc<Metrics>,
+}
+
+impl RunningGuard {
+    fn new(downloads: &Downloads, digest: Digest, of: &Running, metrics: &Arc<Metrics>) -> Self {
+        metrics.downloads_running.inc();
+        Self {
+            running: Arc::clone(&downloads.running),
+            digest,
+            callers: Arc::clone(&of.callers),
+            metrics: Arc::clone(metrics),
+        }
+    }
 }
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
         self.running.lock().remove(&self.digest);
+        self.metrics.downloads_running.dec();
+        let callers = self.callers.load(Ordering::Relaxed);
+        self.metrics.readers_per_download.observe(callers.into());
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use cistern_oci::{Digest, RangeRequest};
+use cistern_oci::RangeRequest;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
+use super::blobs::Request;
 use super::body::BlobBody;
 use super::downloads::{AheadPermit, Running};
-use super::{OpenedBlob, pass_through};
-use crate::repositories::Mirror;
+use super::{OpenedBlob, Parts, pass_through};
+use crate::metrics::PassedThrough;
 
 /// A read this small may be fetched by itself.
 const SMALL: u64 = 1024 * 1024;
@@ -20,28 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens the range by a request of its own, if it is one of those and there is leave for it.
 pub(super) async fn open(
-    mirror: &Mirror,
-    digest: Digest,
+    parts: &Parts,
+    request: Request<'_>,
     range: RangeRequest,
-    named: Option<u64>,
     running: &Running,
 ) -> Option<OpenedBlob> {
     if matches!(range, RangeRequest::FromTo { last: None, .. }) {
         return None;
     }
-    let size = named.or_else(|| running.blob.size())?;
+    let size = request.named.or_else(|| running.blob.size())?;
     let part = range.within(size).ok()?;
     if part.length() > SMALL || part.first <= running.blob.readable().saturating_add(NEAR) {
         return None;
     }
     let permit = running.ahead.take(part.length(), size)?;
-    let opened = timeout(
-        PATIENCE,
-        pass_through::open_part(mirror, digest, part, size),
-    )
-    .await
-    .ok()?
-    .ok()?;
+    let opening = pass_through::open_part(parts, request.mirror, request.digest, part, size);
+    let opened = timeout(PATIENCE, opening).await.ok()?.ok()?;
+    parts.metrics.passed_through.count(PassedThrough::FarRange);
     Some(keep_until_read(opened, permit))
 }
 

@@ -9,6 +9,7 @@ use super::check::{Checker, Failed};
 use super::freshness::{Freshness, WhenGone, judge};
 use super::patience::Patience;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
+use crate::metrics::TagCheck;
 use crate::repositories::{Mirror, Repository};
 use crate::upstream::Fault;
 
@@ -113,6 +114,7 @@ impl Manifests<'_> {
         if self.judge(mirror, &key, record.as_ref()) == Freshness::Fresh
             && let Some(manifest) = known.clone()
         {
+            self.parts.metrics.tag_checks.count(TagCheck::Fresh);
             self.parts.storage.blobs().note_use(&manifest.digest);
             return Ok(FoundManifest::new(manifest, Served::Hit));
         }
@@ -191,6 +193,7 @@ impl Manifests<'_> {
         let Some(manifest) = known else {
             return Err(error);
         };
+        self.parts.metrics.tag_checks.count(TagCheck::Stale);
         self.parts.served_stale.insert(key.clone(), ());
         self.parts.storage.blobs().note_use(&manifest.digest);
         Ok(FoundManifest {

@@ -39,9 +39,9 @@ use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
 use self::remembered::Remembered;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Fault, UpstreamError};
 
 /// How a request was answered: the log line's outcome and the metrics' label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,6 +178,37 @@ pub(crate) struct Parts {
     refused_listings: Remembered<RepositoryName>,
 }
 
+impl Parts {
+    /// Counts one question to an upstream, and hands its answer on.
+    fn counted<T>(
+        &self,
+        kind: UpstreamKind,
+        upstream: &str,
+        answer: Result<T, UpstreamError>,
+    ) -> Result<T, UpstreamError> {
+        let outcome = answer
+            .as_ref()
+            .map_or_else(outcome_of, |_| UpstreamOutcome::Ok);
+        self.metrics
+            .upstream_requests
+            .count(upstream, kind, outcome);
+        if outcome == UpstreamOutcome::Refused {
+            self.metrics.credentials_refused.of(upstream).inc();
+        }
+        answer
+    }
+}
+
+fn outcome_of(error: &UpstreamError) -> UpstreamOutcome {
+    match error.fault {
+        Fault::NotFound(_) => UpstreamOutcome::NotFound,
+        Fault::CredentialsRefused { .. } => UpstreamOutcome::Refused,
+        Fault::RateLimited { .. } => UpstreamOutcome::RateLimited,
+        Fault::Status(_) | Fault::Invalid(_) => UpstreamOutcome::Broken,
+        Fault::Unreachable { .. } => UpstreamOutcome::Unreachable,
+    }
+}
+
 /// Reading from the cache.
 #[derive(Clone)]
 pub struct Pull {
@@ -275,10 +306,5 @@ impl Pull {
     /// How the links to upstreams are.
     pub fn links(&self) -> &Links {
         &self.parts.links
-    }
-
-    /// How many downloads run now.
-    pub fn downloads_running(&self) -> usize {
-        self.parts.downloads.count()
     }
 }

@@ -7,23 +7,22 @@ use futures_util::{Stream, StreamExt, stream};
 
 use super::blobs::{blob_error, part_of};
 use super::body::{BlobBody, BodyBroke};
-use super::{Asked, OpenedBlob, PullError, Served, Want};
+use super::{Asked, OpenedBlob, Parts, PullError, Served, Want};
+use crate::metrics::UpstreamKind;
 use crate::repositories::Mirror;
-use crate::upstream::{Part, UpstreamError};
+use crate::upstream::{BlobAnswer, Part, UpstreamError};
 
 /// The last piece is held back until everything before it is verified (law 8).
 const LAST_PIECE: usize = 64 * 1024;
 
 /// Opens a blob at the upstream for one caller.
 pub(super) async fn open(
+    parts: &Parts,
     mirror: &Mirror,
     digest: Digest,
     want: Want,
 ) -> Result<OpenedBlob, PullError> {
-    let whole = mirror
-        .upstream
-        .get_blob(&mirror.name_there, &digest, Part::Whole)
-        .await;
+    let whole = get(parts, mirror, digest, Part::Whole).await;
     let answer = whole.map_err(|error| blob_error(digest, Asked::now(error)))?;
     let Some(size) = answer.size else {
         return Err(PullError::StillFetching);
@@ -38,20 +37,18 @@ pub(super) async fn open(
             served: Served::Miss,
         });
     };
-    open_part(mirror, digest, part, size).await
+    open_part(parts, mirror, digest, part, size).await
 }
 
 /// Opens one part of a blob at the upstream. Nothing can verify it; the client's own digest check must.
 pub(super) async fn open_part(
+    parts: &Parts,
     mirror: &Mirror,
     digest: Digest,
     part: ByteRange,
     size: u64,
 ) -> Result<OpenedBlob, PullError> {
-    let answer = mirror
-        .upstream
-        .get_blob(&mirror.name_there, &digest, Part::Range(part))
-        .await;
+    let answer = get(parts, mirror, digest, Part::Range(part)).await;
     let answer = answer.map_err(|error| blob_error(digest, Asked::now(error)))?;
     let skip = part.first.saturating_sub(answer.first);
     let body = window(answer.body, skip, part.length());
@@ -62,6 +59,16 @@ pub(super) async fn open_part(
         body: Some(BlobBody::Passing(body)),
         served: Served::Miss,
     })
+}
+
+async fn get(
+    parts: &Parts,
+    mirror: &Mirror,
+    digest: Digest,
+    part: Part,
+) -> Result<BlobAnswer, UpstreamError> {
+    let asked = mirror.upstream.get_blob(&mirror.name_there, &digest, part);
+    parts.counted(UpstreamKind::BlobGet, mirror.upstream.host(), asked.await)
 }
 
 /// Bytes `skip..skip + length` of a stream; an error when it ends before that.

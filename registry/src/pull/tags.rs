@@ -8,6 +8,7 @@ use cistern_oci::{RepositoryName, Tag};
 
 use super::patience::Patience;
 use super::{Asked, CatalogPage, Parts, PullError, Served, TagPage};
+use crate::metrics::UpstreamKind;
 use crate::repositories::{Mirror, Repository};
 use crate::upstream::{Fault, UpstreamError};
 
@@ -101,6 +102,7 @@ impl Tags<'_> {
                         .upstream
                         .tags(&asked.name_there, AT_MOST, &heard)
                         .await;
+                    let listed = parts.counted(UpstreamKind::Tags, asked.upstream.host(), listed);
                     conclude(&parts, &asked, listed).await
                 });
         let known = self.last_listing(&mirror.name).await?.is_some();

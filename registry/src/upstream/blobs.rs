@@ -132,6 +132,9 @@ impl Shared {
         };
         let value = range.and_then(|range| HeaderValue::try_from(range).ok());
         Ask {
+            // Some registries answer 401 to every HEAD of a blob, whatever the token. The question for the first byte
+            // that follows gets a new one if it needs it.
+            may_renew: method != Method::HEAD,
             method,
             url: self.address.of(of, Resource::Blob(*digest)),
             repository: of,

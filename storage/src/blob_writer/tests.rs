@@ -8,7 +8,7 @@ use crate::{
     CommitError, Options, ReadError, Reserve, Storage, StorageError,
     faults::Operation,
     growing,
-    testing::{Place, Why, blob_path, drain, read, sha256, some_bytes, start, store, until},
+    testing::{Place, Why, blob_path, drain, read, sha256, some_bytes, spawn, start, store, until},
 };
 
 const ENOSPC: i32 = 28;
@@ -94,7 +94,7 @@ async fn a_flipped_last_byte_reaches_nobody_as_a_complete_body() {
     *flipped.last_mut().unwrap() ^= 1;
     for size in [Some(bytes.len() as u64), None] {
         let (mut writer, blob) = start(&storage, sha256(&bytes), size).await;
-        let body = tokio::spawn(drain(
+        let body = spawn(drain(
             blob.read(ByteRange::whole(bytes.len() as u64).unwrap()),
         ));
         writer.append(Bytes::from(flipped.clone())).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_full_disk_fails_the_download_and_leaves_nothing() {
     place.disk.fail(Operation::Write, "partials", 2, ENOSPC);
     let bytes = some_bytes(4_000_000, 5);
     let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
-    let body = tokio::spawn(drain(
+    let body = spawn(drain(
         blob.read(ByteRange::whole(bytes.len() as u64).unwrap()),
     ));
     let mut failed = None;
@@ -410,7 +410,7 @@ proptest! {
             let storage = place.open().await;
             let bytes = some_bytes(sizes.iter().sum(), seed);
             let (mut writer, blob) = start(&storage, sha256(&bytes), None).await;
-            let body = tokio::spawn(drain(blob.read(ByteRange::whole(bytes.len() as u64).unwrap())));
+            let body = spawn(drain(blob.read(ByteRange::whole(bytes.len() as u64).unwrap())));
             let mut rest = bytes.clone();
             for size in sizes {
                 writer.append(rest.split_to(size)).await.unwrap();

@@ -8,7 +8,7 @@ use crate::{
     testing::{Place, blob_path, image, name, sha256, store, tag},
 };
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Stores an image under a tag, as a pull through the cache does.
 async fn pull(
@@ -82,6 +82,23 @@ async fn what_was_not_used_goes_and_what_was_used_stays_with_all_it_names() {
     ] {
         assert!(is_there(&place, kept));
     }
+    let again = storage.expire(place.clock.now() - DAY * 7, &|_| true);
+    assert_eq!(again.await.unwrap(), Expired::default());
+}
+
+#[tokio::test]
+async fn of_what_went_nothing_is_remembered() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let of = name("library/app");
+    let old = pull(&place, &storage, &of, "old", &[b"only old"]).await;
+    let used = pull(&place, &storage, &of, "used", &[b"only used"]).await;
+    place.clock.go_on(DAY * 10);
+    storage.blobs().note_use(&used.digest);
+    storage
+        .expire(place.clock.now() - DAY * 7, &|_| true)
+        .await
+        .unwrap();
     let repositories = storage.repositories();
     assert_eq!(repositories.tag(&of, &tag("old")).await.unwrap(), None);
     assert_eq!(repositories.manifest(&of, &old.digest).await.unwrap(), None);

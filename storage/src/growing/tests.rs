@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::{
     ReadError, Ready, growing,
-    testing::{Place, drain, read, sha256, some_bytes, start, store},
+    testing::{Place, drain, read, sha256, some_bytes, spawn, start, store},
 };
 
 const KIB: usize = 1024;
@@ -28,7 +28,7 @@ async fn a_reader_gets_bytes_while_they_arrive() {
         writer.append(Bytes::copy_from_slice(part)).await.unwrap();
         got.extend_from_slice(&body.next().await.unwrap().unwrap());
     }
-    let mut rest = tokio::spawn(drain_on(body));
+    let mut rest = spawn(drain_on(body));
     assert!(
         timeout(Duration::from_millis(100), &mut rest)
             .await
@@ -102,10 +102,10 @@ async fn readers_of_a_failed_blob_are_told_why_and_never_end_neatly() {
     let bytes = some_bytes(500 * KIB, 4);
     let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
     writer.append(bytes.slice(..400 * KIB)).await.unwrap();
-    let body = tokio::spawn(drain(blob.read(whole(bytes.len()))));
+    let body = spawn(drain(blob.read(whole(bytes.len()))));
     let size = {
         let blob = blob.clone();
-        tokio::spawn(async move { blob.wait_for(450 * KIB as u64).await })
+        spawn(async move { blob.wait_for(450 * KIB as u64).await })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
     writer.fail("upstream gone");
@@ -128,7 +128,7 @@ async fn a_writer_that_vanishes_however_interrupts_its_readers() {
     for way in ["return", "panic", "abort"] {
         let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
         let part = bytes.slice(..200 * KIB);
-        let task = tokio::spawn(async move {
+        let task = spawn(async move {
             writer.append(part).await.unwrap();
             match way {
                 "return" => {}
@@ -139,7 +139,7 @@ async fn a_writer_that_vanishes_however_interrupts_its_readers() {
         let body = blob.read(whole(bytes.len()));
         let waiting = {
             let blob = blob.clone();
-            tokio::spawn(async move { blob.wait_for(1 << 40).await })
+            spawn(async move { blob.wait_for(1 << 40).await })
         };
         tokio::time::sleep(Duration::from_millis(50)).await;
         if way == "abort" {
@@ -164,7 +164,7 @@ async fn a_writer_that_vanishes_however_interrupts_its_readers() {
 async fn nobody_waits_for_a_blob_that_was_never_begun() {
     let (growing, blob) = growing("interrupted");
     let body = blob.read(whole(10));
-    let waiting = tokio::spawn(async move { blob.wait_size().await });
+    let waiting = spawn(async move { blob.wait_size().await });
     tokio::task::yield_now().await;
     drop(growing);
     assert_eq!(waiting.await.unwrap(), Err("interrupted"));
@@ -203,7 +203,7 @@ async fn a_blob_that_was_in_the_store_after_all_is_read_from_there() {
     let bytes = some_bytes(300 * KIB, 6);
     let digest = store(&storage, &bytes).await;
     let (growing, blob) = growing("interrupted");
-    let body = tokio::spawn(drain(blob.read(ByteRange {
+    let body = spawn(drain(blob.read(ByteRange {
         first: 1000,
         last: 200_000,
     })));
@@ -218,7 +218,7 @@ async fn a_range_beyond_the_end_of_the_blob_is_an_error_after_its_bytes() {
     let storage = place.open().await;
     let bytes = some_bytes(100 * KIB, 7);
     let (mut writer, blob) = start(&storage, sha256(&bytes), None).await;
-    let body = tokio::spawn(drain(blob.read(whole(bytes.len() + 1))));
+    let body = spawn(drain(blob.read(whole(bytes.len() + 1))));
     writer.append(bytes.clone()).await.unwrap();
     writer.commit().await.unwrap();
     let (got, end) = body.await.unwrap();
@@ -231,7 +231,7 @@ async fn readers_are_counted_while_they_wait_or_read() {
     let (growing, blob) = growing("interrupted");
     assert_eq!(growing.readers(), 0);
     let body = blob.read(whole(5));
-    let waiting = tokio::spawn({
+    let waiting = spawn({
         let blob = blob.clone();
         async move { blob.wait_size().await }
     });
@@ -257,7 +257,7 @@ async fn a_hundred_readers_get_the_same_bytes_at_their_own_pace() {
                 last: bytes.len() as u64 - 1,
             });
             let expected = bytes.slice(usize::try_from(first).unwrap()..);
-            tokio::spawn(async move {
+            spawn(async move {
                 let mut at = 0;
                 while let Some(piece) = body.next().await {
                     let piece = piece.unwrap();

@@ -155,7 +155,7 @@ impl Derived {
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        self.ask(|index| index.is_complete())
+        self.ask(Index::is_complete)
     }
 
     pub(crate) fn set_complete(&self, complete: bool) {
@@ -163,6 +163,6 @@ impl Derived {
     }
 
     pub(crate) fn flush(&self) -> IndexResult<()> {
-        self.try_ask(|index| index.flush())
+        self.try_ask(Index::flush)
     }
 }

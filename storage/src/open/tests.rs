@@ -75,7 +75,7 @@ async fn a_second_process_is_told_who_holds_the_store() {
     let storage = place.open().await;
     match Storage::open(place.options()).await {
         Err(OpenError::InUse { holder, .. }) => {
-            assert_eq!(holder, format!("process {}", std::process::id()))
+            assert_eq!(holder, format!("process {}", std::process::id()));
         }
         other => panic!("{:?}", other.err()),
     }
@@ -270,11 +270,7 @@ async fn the_check_is_not_fooled_by_what_is_remembered() {
         !place.files().iter().any(|path| path.contains("partials"))
     })
     .await;
-    std::fs::rename(
-        place.root().join("cistern/lock"),
-        place.root().join("elsewhere"),
-    )
-    .unwrap();
+    crate::Disk::remove(&crate::RealDisk, &place.root().join("cistern/lock")).unwrap();
     assert!(storage.check().await.is_err(), "the volume is gone");
 }
 

@@ -193,7 +193,7 @@ impl Core {
                 Ok(Some(bytes)) => self.index_manifest(of, &digest, &bytes)?,
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(%error, %digest, repository = %of, "a stored manifest cannot be read")
+                    tracing::warn!(%error, %digest, repository = %of, "a stored manifest cannot be read");
                 }
             }
         }

@@ -1,12 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use cistern_oci::{Algorithm, Digest, Manifest, MediaType};
+use cistern_oci::{Algorithm, Digest, Manifest, MediaType, RepositoryName};
 
 use crate::{
     Checked, Clock, StorageError, TagRecord,
     faults::Operation,
-    testing::{Place, blob_path, image, name, sha256, tag},
+    testing::{Place, blob_path, image, name, sha256, spawn, tag},
 };
 
 const REPOSITORY: &str = "docker/registry/v2/repositories/library/app";
@@ -101,6 +101,19 @@ async fn what_a_repository_holds_is_its_own() {
             None
         );
     }
+}
+
+#[tokio::test]
+async fn a_repository_names_what_its_manifests_name() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let (of, other, layer) = (name("a"), name("a/b"), sha256(b"layer"));
+    let repositories = storage.repositories();
+    repositories
+        .put_manifest(&of, &image(b"{}", &[b"layer"]))
+        .await
+        .unwrap();
+    repositories.link_blob(&other, &layer).await.unwrap();
     assert_eq!(
         repositories.names_digest(&of, &layer).await.unwrap(),
         Some(5)
@@ -344,7 +357,7 @@ async fn the_newest_of_many_answers_about_a_tag_wins() {
     let answers: Vec<_> = (0..40_u64)
         .map(|age| {
             let (storage, of, v1) = (storage.clone(), of.clone(), v1.clone());
-            tokio::spawn(async move {
+            spawn(async move {
                 let checked = Checked {
                     at: now - Duration::from_secs(age),
                     source: Arc::from("up"),
@@ -383,7 +396,7 @@ async fn an_answer_from_the_future_does_not_keep_a_tag_from_moving() {
     let storage = place.open().await;
     let (of, v1) = (name("a"), tag("v1"));
     let later = Checked {
-        at: place.clock.now() + Duration::from_secs(3600),
+        at: place.clock.now() + Duration::from_hours(1),
         source: "up".into(),
     };
     storage
@@ -417,7 +430,7 @@ async fn the_same_manifest_may_be_put_by_many_at_once() {
         .map(|number| {
             let (storage, manifest) = (storage.clone(), manifest.clone());
             let of = name(if number % 2 == 0 { "a" } else { "b" });
-            tokio::spawn(async move { storage.repositories().put_manifest(&of, &manifest).await })
+            spawn(async move { storage.repositories().put_manifest(&of, &manifest).await })
         })
         .collect();
     for put in puts {
@@ -449,7 +462,10 @@ async fn repositories_are_listed_whatever_lies_between_them() {
     place.write("docker/registry/v2/repositories/a/b/_uploads/x", b"");
     let listed = storage.repositories().list().await.unwrap();
     assert_eq!(
-        listed.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        listed
+            .iter()
+            .map(RepositoryName::as_str)
+            .collect::<Vec<_>>(),
         ["a", "a-b", "a/b/c", "b"]
     );
 }

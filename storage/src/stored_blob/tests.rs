@@ -4,7 +4,7 @@ use cistern_oci::{Algorithm, ByteRange, Digest};
 use crate::{
     ReadError, StorageError,
     faults::Operation,
-    testing::{Place, blob_path, drain, read, sha256, some_bytes, store},
+    testing::{Place, blob_path, drain, read, sha256, some_bytes, spawn, store},
 };
 
 const MIB: usize = 1024 * 1024;
@@ -98,9 +98,7 @@ async fn a_part_of_an_adopted_blob_comes_after_one_verification_for_all() {
         first: 100,
         last: 199,
     };
-    let readers: Vec<_> = (0..20)
-        .map(|_| tokio::spawn(drain(blob.read(range))))
-        .collect();
+    let readers: Vec<_> = (0..20).map(|_| spawn(drain(blob.read(range)))).collect();
     for reader in readers {
         assert!(reader.await.unwrap().0 == bytes[100..200]);
     }

@@ -37,7 +37,7 @@ async fn docker_pulls_and_runs_an_image_also_when_the_upstream_is_gone() {
         "containerd",
         "runc",
         "docker-registry",
-        "/bin/busybox"
+        "static busybox"
     );
     let _alone = heavy().await;
     let (mut upstream, cache, _) = chain().await;
@@ -62,7 +62,7 @@ async fn docker_pulls_and_runs_an_image_also_when_the_upstream_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn podman_pulls_an_image_also_when_the_upstream_is_gone() {
-    need!("root", "podman", "docker-registry", "/bin/busybox");
+    need!("root", "podman", "docker-registry", "static busybox");
     let _alone = heavy().await;
     let (mut upstream, cache, _) = chain().await;
     let name = format!("{}/team/app:v1", cache.host());
@@ -75,7 +75,7 @@ async fn podman_pulls_an_image_also_when_the_upstream_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn skopeo_copies_every_platform_byte_by_byte() {
-    need!("skopeo", "docker-registry", "/bin/busybox");
+    need!("skopeo", "docker-registry", "static busybox");
     let _alone = heavy().await;
     let (_upstream, cache, image) = chain().await;
     let skopeo = Skopeo::new();
@@ -99,7 +99,7 @@ async fn containerd_pulls_through_a_mirror_that_hosts_toml_names() {
         "containerd",
         "ctr",
         "docker-registry",
-        "/bin/busybox"
+        "static busybox"
     );
     let _alone = heavy().await;
     let (mut upstream, cache, _) = chain().await;

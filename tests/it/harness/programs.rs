@@ -37,5 +37,10 @@ fn what_is_missing_is_named() {
         need::missing(&["sh", "no-such-program"]).as_deref(),
         Some("no-such-program")
     );
-    assert_eq!(need::missing(&["sh", "/bin/sh"]), None);
+    assert_eq!(need::missing(&["sh", "ls"]), None);
+}
+
+#[test]
+fn the_product_is_built_from_this_working_tree() {
+    assert!(cistern_tests::cistern::program().is_file());
 }

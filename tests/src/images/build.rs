@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::tarball::{Entry, gzip, random_bytes, tar};
 use super::{Algorithm, DOCKER_MANIFEST, Image, Item, OCI_MANIFEST};
+use crate::need;
 
 /// Whose media types an image uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +72,9 @@ impl Layer {
     /// `/bin/busybox` of this machine (Debian's busybox-static) and `/bin/sh`: enough for a container to run.
     ///
     /// # Panics
-    /// When `/bin/busybox` is missing; ask with `need!("/bin/busybox")`.
+    /// When it is missing; ask with `need!("static busybox")`.
     pub fn busybox() -> Self {
-        let program =
-            std::fs::read("/bin/busybox").expect("busybox-static is needed for an image that runs");
+        let program = need::static_busybox().expect("a static /bin/busybox");
         let folders = [
             Entry::Folder("bin"),
             Entry::Folder("proc"),

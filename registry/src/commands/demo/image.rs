@@ -27,7 +27,7 @@ pub(super) async fn write(root: &Path) -> anyhow::Result<u64> {
     let mut digests = Vec::new();
     let mut total = 0;
     for (number, size) in LAYERS.into_iter().enumerate() {
-        let bytes = archive(number, noise(number as u64 + 1, size))?;
+        let bytes = archive(number, &noise(number as u64 + 1, size))?;
         let length = bytes.len() as u64;
         total += length;
         let digest = store(&storage, &repository, bytes).await?;
@@ -92,12 +92,12 @@ async fn store(
     Ok(digest)
 }
 
-fn archive(number: usize, file: Vec<u8>) -> std::io::Result<Bytes> {
+fn archive(number: usize, file: &[u8]) -> std::io::Result<Bytes> {
     let mut header = tar::Header::new_ustar();
     header.set_size(file.len() as u64);
     header.set_mode(0o644);
     let mut archive = tar::Builder::new(Vec::with_capacity(file.len() + 4096));
-    archive.append_data(&mut header, format!("demo/layer-{number}"), file.as_slice())?;
+    archive.append_data(&mut header, format!("demo/layer-{number}"), file)?;
     Ok(archive.into_inner()?.into())
 }
 
