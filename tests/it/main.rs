@@ -9,6 +9,7 @@
 mod common;
 mod conditional;
 mod damaged_files;
+mod error_table;
 mod exact_bytes;
 mod expiry;
 mod far_ranges;
@@ -20,7 +21,10 @@ mod killed;
 mod lost_index;
 mod ranges;
 mod read_only;
+mod remembered;
+mod scene;
 mod single_flight;
 mod sources;
+mod upstream_away;
 mod verified;
 mod without_uplink;
