@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cistern_auth::outgoing::{CredentialSource, SecretSource};
-use cistern_storage::{Clock, OpenError, Options, RealDisk, Reserve, Storage, SystemClock};
+use cistern_storage::{Clock, OpenError, Options, RealDisk, Storage, SystemClock};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, Config, CredentialText, MetricsAt};
+use crate::config::{Config, CredentialText, MetricsAt};
 use crate::housekeeping::Housekeeping;
 use crate::http::admin::{Health, UpstreamReport};
 use crate::http::{Http, Limits, ListenError, Listening, Places, Settings, Stopping};
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy, WhenGone};
+use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::repositories::Repositories;
 use crate::upstream::{Upstream, UpstreamOptions, UpstreamSetupError};
 
@@ -68,14 +68,13 @@ impl Server {
         let http = Http {
             health: health(&storage, &pull, &repositories),
             repositories: repositories.clone(),
-            pull: pull.clone(),
+            pull,
             metrics: Arc::clone(&metrics),
             settings: settings(config),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
         let housekeeping = Housekeeping {
             storage: storage.clone(),
-            pull,
             repositories,
             metrics,
             clock,
@@ -135,11 +134,7 @@ fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     Options {
         root: config.storage.root_directory.clone(),
         read_only: config.storage.read_only,
-        reserve: match config.storage.reserve {
-            config::Reserve::Default => Reserve::Default,
-            config::Reserve::Percent(percent) => Reserve::Percent(percent),
-            config::Reserve::Bytes(bytes) => Reserve::Bytes(bytes),
-        },
+        reserve: config.storage.reserve,
         index_cache_bytes: INDEX_CACHE,
         clock,
         disk: Arc::new(RealDisk),
@@ -166,7 +161,7 @@ fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> 
 
 fn credentials(config: &Config) -> CredentialSource {
     let source = |text: &CredentialText| match text {
-        CredentialText::Inline(secret) => SecretSource::inline(secret.expose()),
+        CredentialText::Inline(secret) => SecretSource::Inline(secret.clone()),
         CredentialText::File(path) => SecretSource::file(path),
     };
     match &config.proxy.credentials {
@@ -181,10 +176,7 @@ fn credentials(config: &Config) -> CredentialSource {
 fn tag_policy(config: &Config) -> TagPolicy {
     TagPolicy {
         check_every: config.proxy.check_every,
-        when_gone: match config.proxy.when_gone {
-            config::WhenGone::Keep => WhenGone::Keep,
-            config::WhenGone::Follow => WhenGone::Follow,
-        },
+        when_gone: config.proxy.when_gone,
     }
 }
 

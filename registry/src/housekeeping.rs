@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
-use crate::pull::Pull;
 use crate::repositories::{Repositories, Repository};
 
 /// How often last uses and the index are written.
@@ -21,8 +20,6 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 pub struct Housekeeping {
     /// The store that is kept in order.
     pub storage: Storage,
-    /// Knows how the links are.
-    pub pull: Pull,
     /// Knows what is a mirror and what lives here.
     pub repositories: Repositories,
     /// What is counted.
@@ -77,7 +74,7 @@ impl Housekeeping {
         let Some(upstream) = self.repositories.upstream() else {
             return;
         };
-        if self.pull.links().is_degraded(upstream.host()) {
+        if !upstream.is_reachable().await {
             tracing::info!(
                 upstream = upstream.host(),
                 "nothing is expired while the upstream is unreachable"

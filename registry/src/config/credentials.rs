@@ -1,34 +1,12 @@
 //! How we prove who we are to the upstream. A secret is never printed; a file's path is kept, so that its reader can look again.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::LoadFrom;
 use super::finding::Place;
 use super::reader::{Reader, Written};
 
-/// A text that is never printed.
-// SEAM: `cistern_auth` has a `Secret` too; one of the two goes when both are there.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one who sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("(secret)")
-    }
-}
+pub use cistern_auth::Secret;
 
 /// A user name or a password: written down, or kept in a file that is read again whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::LoadFrom;
+pub use crate::pull::WhenGone;
+
 use super::credentials::{self, Credentials};
 use super::duration;
 use super::reader::{Problem, Reader, Written, flag};
@@ -32,15 +34,6 @@ pub struct Proxy {
     pub ca_files: Vec<PathBuf>,
     /// `proxy.insecure`: certificates of the upstream are not checked.
     pub insecure: bool,
-}
-
-/// What happens to a cached tag that the upstream says it does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenGone {
-    /// Serve it as it was.
-    Keep,
-    /// Answer 404 too.
-    Follow,
 }
 
 impl Proxy {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use cistern_storage::Reserve;
+
 use super::reader::{Reader, flag};
 use super::size;
 
@@ -14,18 +16,6 @@ pub struct Storage {
     pub read_only: bool,
     /// `storage.cache.reserve`: below this much free space a new blob is passed through and not kept.
     pub reserve: Reserve,
-}
-
-/// Free space that is not filled.
-// SEAM: the same as `cistern_storage::Reserve`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reserve {
-    /// 5 % of the file system, at least 256 MiB.
-    Default,
-    /// A share of the file system, 0 to 100.
-    Percent(u8),
-    /// That many bytes.
-    Bytes(u64),
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Storage> {

@@ -38,8 +38,13 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// The running check of this tag, or a new one. `record` is what is known of it.
-    pub(super) fn check(&self, tag: Tag, record: Option<TagRecord>) -> (Flight<Outcome>, bool) {
+    /// The running check of this tag, or a new one. `record` is what was known of it at `since`.
+    pub(super) fn check(
+        &self,
+        tag: Tag,
+        record: Option<TagRecord>,
+        since: Instant,
+    ) -> (Flight<Outcome>, bool) {
         let key = (self.mirror.name.clone(), tag.clone());
         let (parts, mirror) = (Arc::clone(self.parts), self.mirror.clone());
         self.parts
@@ -50,6 +55,10 @@ impl Checker<'_> {
                     mirror,
                     heard,
                 };
+                // A check that ended between the caller's look at the record and its wish for a check has answered it.
+                if let Some(manifest) = task.checked_after(since, &tag).await {
+                    return Ok(manifest);
+                }
                 let outcome = task.resolve(&tag).await;
                 task.conclude(&tag, record.as_ref(), &outcome).await;
                 outcome
@@ -84,6 +93,18 @@ struct Task {
 }
 
 impl Task {
+    /// What the tag was found to mean by a check that ended at `since` or later.
+    async fn checked_after(&self, since: Instant, tag: &Tag) -> Option<Manifest> {
+        let name = &self.mirror.name;
+        let at = self.parts.checked.get(&(name.clone(), tag.clone()))?;
+        if at < since {
+            return None;
+        }
+        let repositories = self.parts.storage.repositories();
+        let record = repositories.tag(name, tag).await.ok()??;
+        repositories.manifest(name, &record.digest).await.ok()?
+    }
+
     /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new.
     async fn resolve(&self, tag: &Tag) -> Outcome {
         let reference = Reference::Tag(tag.clone());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{StorageError, TagRecord};
+use tokio::time::Instant;
 
 use super::check::{Checker, Failed};
 use super::freshness::{Freshness, WhenGone, judge};
@@ -104,6 +105,8 @@ impl Manifests<'_> {
         tag: &Tag,
     ) -> Result<FoundManifest, PullError> {
         let key = (mirror.name.clone(), tag.clone());
+        // Before the record is read: what it says is then at least as new as the check that makes it fresh.
+        let (since, checked_at) = (Instant::now(), self.parts.checked.get(&key));
         let record = self
             .parts
             .storage
@@ -111,7 +114,7 @@ impl Manifests<'_> {
             .tag(&mirror.name, tag)
             .await?;
         let known = self.known(mirror, record.as_ref()).await?;
-        if self.judge(mirror, &key, record.as_ref()) == Freshness::Fresh
+        if self.judge(mirror, record.as_ref(), checked_at) == Freshness::Fresh
             && let Some(manifest) = known.clone()
         {
             self.parts.metrics.tag_checks.count(TagCheck::Fresh);
@@ -129,7 +132,7 @@ impl Manifests<'_> {
             parts: self.parts,
             mirror,
         }
-        .check(tag.clone(), record);
+        .check(tag.clone(), record, since);
         if known.is_some() && self.parts.links.is_degraded(mirror.upstream.host()) {
             // The check goes on behind our back; this caller has waited for enough silence before.
             return self.stale_or(&key, known, PullError::StillFetching);
@@ -155,12 +158,16 @@ impl Manifests<'_> {
         }
     }
 
-    fn judge(&self, mirror: &Mirror, key: &TagKey, record: Option<&TagRecord>) -> Freshness {
-        let since_check = self.parts.checked.get(key).map(|at| at.elapsed());
+    fn judge(
+        &self,
+        mirror: &Mirror,
+        record: Option<&TagRecord>,
+        checked_at: Option<Instant>,
+    ) -> Freshness {
         judge(
             record,
             mirror.upstream.host(),
-            since_check,
+            checked_at.map(|at| at.elapsed()),
             &self.parts.policy,
             self.parts.clock.now(),
         )

@@ -53,19 +53,22 @@ fn connect_fault(causes: &[&(dyn Error + 'static)], last: String) -> Fault {
             format!("the proxy opens no tunnel: {last}"),
         );
     }
-    let cut = find::<io::Error>(causes).map(io::Error::kind);
-    let cut = matches!(
-        cut,
-        Some(
-            io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::BrokenPipe
-        )
-    );
+    let cut = causes
+        .iter()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| is_cut(error.kind()));
     if cut && !says("tcp connect error") {
         return unreachable(LinkFault::Closed, format!("in the TLS handshake: {last}"));
     }
     unreachable(LinkFault::Connect, last)
+}
+
+fn is_cut(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
 }
 
 fn tls_detail(error: &rustls::Error) -> String {

@@ -29,6 +29,8 @@ pub(super) struct Ask<'a> {
     pub(super) headers: HeaderMap,
     /// Whether a part was asked for, so that 206 is an answer.
     pub(super) wants_part: bool,
+    /// Whether a token that was good before is replaced when it is refused.
+    pub(super) may_renew: bool,
     pub(super) heard: &'a Heard,
 }
 

@@ -110,6 +110,7 @@ impl Shared {
             purpose: Purpose::Tags,
             headers: HeaderMap::new(),
             wants_part: false,
+            may_renew: true,
             heard,
         };
         retrying(|| self.fetch_page(&ask)).await

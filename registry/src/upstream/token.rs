@@ -171,7 +171,10 @@ impl Shared {
             asks_for_a_token.then(|| before.map(|(request, _)| request.clone()))?
         });
         if let Some(request) = wanted {
-            if before == Some((&request, true)) {
+            let shown_in_vain = before.is_some_and(|(before, is_fresh)| {
+                *before == request && (is_fresh || !ask.may_renew)
+            });
+            if shown_in_vain {
                 return Ok(None);
             }
             let permission = self.bearer(ask, request.clone(), refused).await?;
@@ -184,7 +187,11 @@ impl Shared {
         {
             return self.basic(ask, shown).await;
         }
-        Err(Failure::of(self.unknown_challenge(&challenges)))
+        let error = self.unknown_challenge(&challenges);
+        Err(Failure {
+            error,
+            is_refusal: true,
+        })
     }
 
     async fn basic(
@@ -276,7 +283,7 @@ impl Shared {
         heard: &Heard,
     ) -> Result<TokenAnswer, UpstreamError> {
         let credentials = self.credentials().await?;
-        let reach = self.dialer.reach().get();
+        let reach = self.dialer.reach();
         let allowed = self
             .tokens
             .rules
