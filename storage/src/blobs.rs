@@ -78,7 +78,8 @@ impl Blobs {
             .await
     }
 
-    /// Begins a blob that others read while it grows. Refused below the reserve and by a read-only store.
+    /// Begins a blob that others read while it grows, and tells them that its bytes are on their way: not before it is sure that
+    /// they can be kept. Refused below the reserve and by a read-only store.
     pub async fn start<F: Clone + Send + Sync + 'static>(
         &self,
         digest: Digest,
@@ -91,7 +92,10 @@ impl Blobs {
             .off(move |core| Begun::begin(core, &digest, size))
             .await
         {
-            Ok(begun) => Ok(BlobWriter::new(begun, digest, size, growing)),
+            Ok(begun) => {
+                growing.answered(size);
+                Ok(BlobWriter::new(begun, digest, size, growing))
+            }
             Err(why) => Err(StartRefused { why, growing }),
         }
     }

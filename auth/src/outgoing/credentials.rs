@@ -1,0 +1,190 @@
+//! The user name and password this cache was given for an upstream. Where they come from files, the files are read again
+//! when they change, so that a rotated password needs no restart.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::{Secret, WatchedFile};
+
+/// A user name and its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Who we say we are. Shown to token servers as `account`.
+    pub username: String,
+    /// The password or access token that proves it.
+    pub password: Secret,
+}
+
+/// Where an upstream's credentials come from.
+#[derive(Clone, Debug)]
+pub enum CredentialSource {
+    /// There are none: the upstream is used anonymously.
+    None,
+    /// A user name and a password, each given by itself.
+    Given {
+        /// Where the user name comes from.
+        username: SecretSource,
+        /// Where the password comes from.
+        password: SecretSource,
+    },
+}
+
+/// A text from the configuration, or from a file named there.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// The text itself.
+    Inline(Secret),
+    /// A file that holds the text; line ends after it are not part of it.
+    File(Arc<WatchedFile>),
+}
+
+/// A file with a user name or password cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this cache's credentials cannot be read from {}: {reason}", path.display())]
+pub struct CredentialsError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why not.
+    pub reason: String,
+}
+
+impl Credentials {
+    /// The value of an `Authorization` header for the Basic scheme.
+    pub fn basic(&self) -> Secret {
+        let pair = format!("{}:{}", self.username, self.password.expose());
+        Secret::new(format!("Basic {}", STANDARD.encode(pair)))
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("password", &self.password)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CredentialSource {
+    /// Both given in the configuration itself.
+    pub fn inline(username: &str, password: &str) -> Self {
+        Self::Given {
+            username: SecretSource::inline(username),
+            password: SecretSource::inline(password),
+        }
+    }
+
+    /// Whether there are credentials at all.
+    pub fn is_given(&self) -> bool {
+        matches!(self, Self::Given { .. })
+    }
+
+    /// The credentials as they are now. An empty user name with an empty password counts as none.
+    pub async fn current(&self) -> Result<Option<Credentials>, CredentialsError> {
+        let Self::Given { username, password } = self else {
+            return Ok(None);
+        };
+        let username = username.current().await?;
+        let password = password.current().await?;
+        if username.is_empty() && password.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Credentials {
+            username: username.expose().to_owned(),
+            password,
+        }))
+    }
+}
+
+impl SecretSource {
+    /// A text given in the configuration itself.
+    pub fn inline(text: &str) -> Self {
+        Self::Inline(Secret::new(text))
+    }
+
+    /// A file that holds the text.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File(Arc::new(WatchedFile::new(path)))
+    }
+
+    async fn current(&self) -> Result<Secret, CredentialsError> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(file) => {
+                let content = file
+                    .current()
+                    .await
+                    .map_err(|error| unreadable(file.path(), &error))?;
+                let text = std::str::from_utf8(&content)
+                    .map_err(|error| unreadable(file.path(), &error))?;
+                Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> CredentialsError {
+    CredentialsError {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test plays the operator who writes the file"
+    )]
+    async fn a_changed_password_file_is_read_again() {
+        let path =
+            std::env::temp_dir().join(format!("cistern-auth-password-{}", std::process::id()));
+        std::fs::write(&path, "old\r\n").unwrap();
+        let source = CredentialSource::Given {
+            username: SecretSource::inline("rain"),
+            password: SecretSource::file(&path),
+        };
+        assert_eq!(
+            source.current().await.unwrap().unwrap().password.expose(),
+            "old"
+        );
+        std::fs::write(&path, "much newer\n").unwrap();
+        assert_eq!(
+            source.current().await.unwrap().unwrap().password.expose(),
+            "much newer"
+        );
+        std::fs::remove_file(&path).unwrap();
+        let gone = source.current().await.unwrap_err().to_string();
+        assert!(
+            gone.contains("cistern-auth-password") && !gone.contains("newer"),
+            "{gone}"
+        );
+    }
+
+    #[tokio::test]
+    async fn empty_credentials_are_none() {
+        assert_eq!(
+            CredentialSource::inline("", "").current().await.unwrap(),
+            None
+        );
+        assert_eq!(CredentialSource::None.current().await.unwrap(), None);
+    }
+
+    #[test]
+    fn basic_is_the_base64_of_both_with_a_colon() {
+        let credentials = Credentials {
+            username: "Aladdin".into(),
+            password: Secret::new("open sesame"),
+        };
+        assert_eq!(
+            credentials.basic().expose(),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
+        assert!(!format!("{credentials:?}").contains("sesame"));
+    }
+}

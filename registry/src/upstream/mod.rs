@@ -1,0 +1,30 @@
+//! Other registries as we see them: asking them for manifests, blobs and tags over HTTP, with their tokens, redirects and
+//! bad habits. This room knows nothing of callers, of the store or of what is cached; it tells facts ([`Fault`]) and
+//! leaves what they mean for a caller to others.
+
+mod address;
+mod answer;
+mod blobs;
+mod body;
+mod budget;
+mod client;
+mod dial;
+mod error;
+mod heard;
+mod link;
+mod manifests;
+mod options;
+mod redirect;
+mod resolve;
+mod retry;
+mod send;
+mod tags;
+mod tls;
+mod token;
+
+pub use body::UpstreamBody;
+pub use budget::{Budget, Priority, Taken};
+pub use client::{BlobAnswer, BlobHead, ManifestHead, Part, Upstream};
+pub use error::{Fault, LinkFault, Said, UpstreamError, UpstreamSetupError};
+pub use heard::Heard;
+pub use options::{Timeouts, UpstreamOptions};

@@ -1,0 +1,122 @@
+//! A question to the upstream with everything it takes: permission, redirects, a new token after a 401. What comes back is an
+//! answer that can be used, or the fault it means.
+
+use cistern_oci::RepositoryName;
+use http::Method;
+use http::header::HeaderMap;
+use url::Url;
+
+use super::address::Address;
+use super::dial::Dialer;
+use super::redirect::{Arrival, Journey, follow};
+use super::token::{Permission, Purpose, Tokens};
+use super::{Budget, Fault, Heard, Said, UpstreamError, answer};
+
+/// What all requests to one upstream share.
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) dialer: Dialer,
+    pub(super) tokens: Tokens,
+    pub(super) budget: Budget,
+}
+
+/// A question about a repository.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) repository: &'a RepositoryName,
+    pub(super) purpose: Purpose,
+    pub(super) headers: HeaderMap,
+    /// Whether a part was asked for, so that 206 is an answer.
+    pub(super) wants_part: bool,
+    /// Whether a token that was good before is replaced when it is refused.
+    pub(super) may_renew: bool,
+    pub(super) heard: &'a Heard,
+}
+
+/// A question that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: UpstreamError,
+    /// The upstream itself refused this method for this thing; some refuse HEAD where GET is answered, so the question may
+    /// be asked in another way before this is believed.
+    pub(super) is_refusal: bool,
+}
+
+/// No question needs more answers at one place: a challenge, a refused token from memory, a refused signature, the answer.
+const MOST_ROUNDS: usize = 5;
+
+impl Failure {
+    /// A failure that asking in another way would not change.
+    pub(super) fn of(error: UpstreamError) -> Self {
+        Self {
+            error,
+            is_refusal: false,
+        }
+    }
+}
+
+impl Shared {
+    /// Asks once. Trying again after a stumble is the caller's, see [`retrying`](super::retry::retrying).
+    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Arrival, Failure> {
+        let mut permission = self.permission(ask).await?;
+        let mut may_ask_anew = ask.method == Method::GET;
+        for _ in 0..MOST_ROUNDS {
+            let arrival = self.travel(ask, &permission).await?;
+            match arrival.status() {
+                200 => return Ok(arrival),
+                206 if ask.wants_part => return Ok(arrival),
+                401 if !arrival.away => {
+                    match self.challenged(ask, &permission, arrival.headers()).await? {
+                        Some(better) => permission = better,
+                        None => return Err(self.refusal(&arrival, &permission)),
+                    }
+                }
+                // The storage we were sent to turns down the signature it should know: the registry gives a new one.
+                400 | 401 | 403 if arrival.away && may_ask_anew => may_ask_anew = false,
+                _ => return Err(self.refusal(&arrival, &permission)),
+            }
+            answer::drain(arrival.response).await;
+        }
+        Err(Failure::of(
+            Fault::Invalid("asks for permission again and again".to_owned())
+                .at(self.address.label()),
+        ))
+    }
+
+    async fn travel(&self, ask: &Ask<'_>, permission: &Permission) -> Result<Arrival, Failure> {
+        let journey = Journey {
+            method: ask.method.clone(),
+            url: ask.url.clone(),
+            headers: ask.headers.clone(),
+            authorization: permission.header(),
+        };
+        follow(&self.dialer, &journey, ask.heard)
+            .await
+            .map_err(Failure::of)
+    }
+
+    /// What an answer that is no success means.
+    fn refusal(&self, arrival: &Arrival, permission: &Permission) -> Failure {
+        let status = arrival.status();
+        let own = !arrival.away;
+        let fault = match status {
+            404 => Fault::NotFound(Said::NotFound),
+            429 => Fault::RateLimited {
+                retry_after: answer::retry_after(arrival.headers()),
+            },
+            401 | 403 if own && permission.is_token() => {
+                Fault::NotFound(Said::RefusedThoughTokenGranted(status))
+            }
+            401 | 403 if own && permission.is_basic() => Fault::CredentialsRefused { status },
+            200..=299 => Fault::Invalid(format!("answered {status} where 200 was due")),
+            _ => Fault::Status(status),
+        };
+        let error = match fault {
+            Fault::NotFound(_) | Fault::CredentialsRefused { .. } => fault.at(self.address.label()),
+            _ => arrival.fault(fault),
+        };
+        let is_refusal = matches!(status, 400..=428 | 430..=499 | 501);
+        Failure { error, is_refusal }
+    }
+}

@@ -1,0 +1,257 @@
+//! Whom we believe: the roots compiled in, the system's and the operator's own. One crypto provider for everything.
+
+use std::sync::{Arc, OnceLock};
+
+use cistern_auth::WatchedFile;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::{UpstreamOptions, UpstreamSetupError};
+
+/// The operator's bundles as they were read.
+pub(super) type Bundles = Vec<Arc<[u8]>>;
+
+/// What decides which certificates are believed.
+#[derive(Debug)]
+pub(super) struct Trust {
+    files: Vec<Arc<WatchedFile>>,
+    insecure: bool,
+}
+
+impl Trust {
+    pub(super) fn new(options: &UpstreamOptions) -> Self {
+        let files = options
+            .ca_files
+            .iter()
+            .map(|path| Arc::new(WatchedFile::new(path)))
+            .collect();
+        Self {
+            files,
+            insecure: options.insecure,
+        }
+    }
+
+    /// Reads the bundles at start, when a file that is missing is the operator's mistake.
+    pub(super) fn read(&self) -> Result<Bundles, UpstreamSetupError> {
+        self.files
+            .iter()
+            .map(|file| file.read().map_err(|error| unusable(file, &error)))
+            .collect()
+    }
+
+    /// Whether there is anything that may change.
+    pub(super) fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// The bundles as they are now; unchanged ones are the same `Arc`s.
+    pub(super) async fn current(&self) -> Result<Bundles, UpstreamSetupError> {
+        let mut bundles = Bundles::with_capacity(self.files.len());
+        for file in &self.files {
+            bundles.push(
+                file.current()
+                    .await
+                    .map_err(|error| unusable(file, &error))?,
+            );
+        }
+        Ok(bundles)
+    }
+
+    /// The TLS settings that follow from the bundles.
+    pub(super) fn config(&self, bundles: &Bundles) -> Result<ClientConfig, UpstreamSetupError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| UpstreamSetupError::Client(error.to_string()))?;
+        let verifier: Arc<dyn ServerCertVerifier> = if self.insecure {
+            Arc::new(BelieveAnything(provider))
+        } else {
+            self.verifier(bundles, provider)?
+        };
+        let mut config = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    fn verifier(
+        &self,
+        bundles: &Bundles,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, UpstreamSetupError> {
+        let common = common_roots();
+        let own = self.certificates(bundles)?;
+        let roots = if own.is_empty() {
+            common
+        } else {
+            let mut roots = RootCertStore::clone(&common);
+            for (file, certificate) in &own {
+                let added = roots.add(certificate.clone());
+                added.map_err(|error| unusable(file, &error))?;
+            }
+            Arc::new(roots)
+        };
+        let chains = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|error| UpstreamSetupError::Client(error.to_string()))?;
+        if own.is_empty() {
+            return Ok(chains);
+        }
+        let own = own
+            .into_iter()
+            .map(|(_, certificate)| certificate)
+            .collect();
+        Ok(Arc::new(ChainOrItself { chains, own }))
+    }
+
+    /// The operator's certificates, each with the file it is from.
+    fn certificates(
+        &self,
+        bundles: &Bundles,
+    ) -> Result<Vec<(&WatchedFile, CertificateDer<'static>)>, UpstreamSetupError> {
+        let mut found = Vec::new();
+        for (file, bundle) in self.files.iter().zip(bundles) {
+            let before = found.len();
+            for certificate in CertificateDer::pem_slice_iter(bundle) {
+                found.push((
+                    &**file,
+                    certificate.map_err(|error| unusable(file, &error))?,
+                ));
+            }
+            if found.len() == before {
+                return Err(unusable(file, &"holds no certificate"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unusable(file: &WatchedFile, reason: &dyn std::fmt::Display) -> UpstreamSetupError {
+    UpstreamSetupError::CaFile {
+        path: file.path().to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The compiled-in roots and the system's, if it has any (a bare container image has none). Read once.
+fn common_roots() -> Arc<RootCertStore> {
+    static COMMON: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = COMMON.get_or_init(|| {
+        let mut roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        let system = rustls_native_certs::load_native_certs();
+        let (added, ignored) = roots.add_parsable_certificates(system.certs);
+        tracing::debug!(added, ignored, "system certificates read");
+        Arc::new(roots)
+    });
+    Arc::clone(roots)
+}
+
+/// Believes a certificate that leads to a root, or that the operator has named itself: what `openssl req -x509` makes for a
+/// registry is its own authority, and strictly such a certificate may not be a server's.
+#[derive(Debug)]
+struct ChainOrItself {
+    chains: Arc<WebPkiServerVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for ChainOrItself {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let chain = self.chains.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match chain {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::Other(_) | CertificateError::UnknownIssuer,
+            )) if self.own.iter().any(|own| own == end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
+}
+
+/// For `proxy.insecure`: every certificate is fine.
+#[derive(Debug)]
+struct BelieveAnything(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for BelieveAnything {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,353 @@
+//! Permission to ask: remembered challenges, tokens fetched by HTTP, credentials shown to those who may see them.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use cistern_auth::Secret;
+use cistern_auth::outgoing::{
+    Challenge, CredentialSource, Credentials, RealmRules, Scope, Token, TokenAnswer, TokenCache,
+    TokenRequest,
+};
+use cistern_oci::RepositoryName;
+use http::Method;
+use http::header::{ACCEPT, HeaderMap, HeaderValue};
+use parking_lot::Mutex;
+
+use super::body::read_all;
+use super::redirect::{Arrival, Journey, follow};
+use super::send::{Ask, Failure, Shared};
+use super::{Fault, Heard, Said, UpstreamBody, UpstreamError, answer};
+
+/// What is asked for in a repository. Registries may want different scopes for the two (ACR does).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    Pull,
+    Tags,
+}
+
+/// Everything about one upstream's permissions.
+pub(super) struct Tokens {
+    credentials: CredentialSource,
+    rules: RealmRules,
+    cache: TokenCache<UpstreamError>,
+    known: Mutex<HashMap<(RepositoryName, Purpose), Known>>,
+}
+
+/// How a repository let itself be asked last time.
+#[derive(Clone)]
+enum Known {
+    Bearer(TokenRequest),
+    Basic,
+}
+
+/// What a request shows.
+pub(super) enum Permission {
+    Nothing,
+    Basic(Secret),
+    Bearer {
+        request: TokenRequest,
+        token: Token,
+        /// Fetched for this very question: if it is refused, another one will be too.
+        is_fresh: bool,
+    },
+}
+
+/// Repositories whose challenge is remembered; beyond it all are forgotten, which costs one more round trip each.
+const MOST_KNOWN: usize = 8192;
+/// No token is this long.
+const MOST_TOKEN_BYTES: u64 = 1024 * 1024;
+
+impl Permission {
+    pub(super) fn is_token(&self) -> bool {
+        matches!(self, Self::Bearer { .. })
+    }
+
+    pub(super) fn is_basic(&self) -> bool {
+        matches!(self, Self::Basic(_))
+    }
+
+    /// The `Authorization` header.
+    pub(super) fn header(&self) -> Option<HeaderValue> {
+        let secret = match self {
+            Self::Nothing => return None,
+            Self::Basic(secret) => secret.clone(),
+            Self::Bearer { token, .. } => token.bearer(),
+        };
+        sensitive(&secret)
+    }
+}
+
+fn sensitive(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret.expose()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl Tokens {
+    pub(super) fn new(credentials: CredentialSource, rules: RealmRules) -> Self {
+        Self {
+            credentials,
+            rules,
+            cache: TokenCache::new(),
+            known: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn known(&self, ask: &Ask<'_>) -> Option<Known> {
+        self.known
+            .lock()
+            .get(&(ask.repository.clone(), ask.purpose))
+            .cloned()
+    }
+
+    fn remember(&self, ask: &Ask<'_>, how: Known) {
+        let mut known = self.known.lock();
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert((ask.repository.clone(), ask.purpose), how);
+    }
+
+    fn forget(&self, ask: &Ask<'_>) {
+        self.known
+            .lock()
+            .remove(&(ask.repository.clone(), ask.purpose));
+    }
+}
+
+impl Shared {
+    /// What to show before anybody asked for it: what was wanted last time.
+    pub(super) async fn permission(&self, ask: &Ask<'_>) -> Result<Permission, Failure> {
+        match self.tokens.known(ask) {
+            None => Ok(Permission::Nothing),
+            Some(Known::Basic) => {
+                let credentials = self.credentials().await.map_err(Failure::of)?;
+                Ok(credentials.map_or(Permission::Nothing, |credentials| {
+                    Permission::Basic(credentials.basic())
+                }))
+            }
+            Some(Known::Bearer(request)) => {
+                let permission = self.bearer(ask, request, None).await;
+                if permission.is_err() {
+                    // Perhaps the upstream has moved its token server; it will tell where to.
+                    self.tokens.forget(ask);
+                }
+                permission
+            }
+        }
+    }
+
+    /// What to show after a 401, or nothing if what was shown was all there is.
+    pub(super) async fn challenged(
+        &self,
+        ask: &Ask<'_>,
+        shown: &Permission,
+        headers: &HeaderMap,
+    ) -> Result<Option<Permission>, Failure> {
+        let mut challenges = answer::challenges(headers);
+        if challenges.is_empty() && matches!(shown, Permission::Nothing) {
+            challenges = self.ping(ask.heard).await?;
+        }
+        let upstream = self.address.url();
+        let otherwise = Scope::pull(&self.address.name_there(ask.repository));
+        let mut bearer = challenges
+            .iter()
+            .filter(|challenge| challenge.scheme() == "bearer");
+        let wanted = bearer
+            .find_map(|challenge| TokenRequest::of_challenge(challenge, upstream, &otherwise));
+        let (refused, before) = match shown {
+            Permission::Bearer {
+                request,
+                token,
+                is_fresh,
+            } => (Some(token), Some((request, *is_fresh))),
+            Permission::Nothing | Permission::Basic(_) => (None, None),
+        };
+        // A 401 without a word, to a token: the token may be too old.
+        let wanted = wanted.or_else(|| {
+            challenges
+                .is_empty()
+                .then(|| before.map(|(request, _)| request.clone()))?
+        });
+        if let Some(request) = wanted {
+            let shown_in_vain = before.is_some_and(|(before, is_fresh)| {
+                *before == request && (is_fresh || !ask.may_renew)
+            });
+            if shown_in_vain {
+                return Ok(None);
+            }
+            let permission = self.bearer(ask, request.clone(), refused).await?;
+            self.tokens.remember(ask, Known::Bearer(request));
+            return Ok(Some(permission));
+        }
+        if challenges
+            .iter()
+            .any(|challenge| challenge.scheme() == "basic")
+        {
+            return self.basic(ask, shown).await;
+        }
+        let error = self.unknown_challenge(&challenges);
+        Err(Failure {
+            error,
+            is_refusal: true,
+        })
+    }
+
+    async fn basic(
+        &self,
+        ask: &Ask<'_>,
+        shown: &Permission,
+    ) -> Result<Option<Permission>, Failure> {
+        let Some(credentials) = self.credentials().await.map_err(Failure::of)? else {
+            let fault = Fault::NotFound(Said::TokenRefusedWithoutCredentials(401));
+            return Err(Failure {
+                error: fault.at(self.address.label()),
+                is_refusal: true,
+            });
+        };
+        let secret = credentials.basic();
+        if matches!(shown, Permission::Basic(before) if *before == secret) {
+            return Ok(None);
+        }
+        self.tokens.remember(ask, Known::Basic);
+        Ok(Some(Permission::Basic(secret)))
+    }
+
+    fn unknown_challenge(&self, challenges: &[Challenge]) -> UpstreamError {
+        let schemes: Vec<&str> = challenges.iter().map(Challenge::scheme).collect();
+        let fault = match schemes.as_slice() {
+            [] if !self.tokens.credentials.is_given() => {
+                Fault::NotFound(Said::TokenRefusedWithoutCredentials(401))
+            }
+            [] => {
+                Fault::Invalid("answered 401 without saying what it wants to be shown".to_owned())
+            }
+            schemes => Fault::Invalid(format!(
+                "wants {}, and this cache knows only Basic, and Bearer with a realm",
+                schemes.join(", ")
+            )),
+        };
+        fault.at(self.address.label())
+    }
+
+    /// The challenges of `/v2/`, for upstreams that give none with what was asked.
+    async fn ping(&self, heard: &Heard) -> Result<Vec<Challenge>, Failure> {
+        let journey = Journey {
+            method: Method::GET,
+            url: self.address.ping(),
+            headers: HeaderMap::new(),
+            authorization: None,
+        };
+        let arrival = follow(&self.dialer, &journey, heard)
+            .await
+            .map_err(Failure::of)?;
+        let challenges = if arrival.away {
+            Vec::new()
+        } else {
+            answer::challenges(arrival.headers())
+        };
+        answer::drain(arrival.response).await;
+        Ok(challenges)
+    }
+
+    async fn bearer(
+        &self,
+        ask: &Ask<'_>,
+        request: TokenRequest,
+        refused: Option<&Token>,
+    ) -> Result<Permission, Failure> {
+        let now = tokio::time::Instant::now().into_std();
+        let fetch = || self.fetch_token(&request, ask.heard);
+        let token = self
+            .tokens
+            .cache
+            .token(&request, refused, now, fetch)
+            .await
+            .map_err(Failure::of)?;
+        let is_fresh = token.obtained() >= now;
+        if is_fresh {
+            // It may have been fetched for somebody else, whose signs of life were not ours.
+            ask.heard.answer();
+        }
+        Ok(Permission::Bearer {
+            request,
+            token,
+            is_fresh,
+        })
+    }
+
+    async fn fetch_token(
+        &self,
+        request: &TokenRequest,
+        heard: &Heard,
+    ) -> Result<TokenAnswer, UpstreamError> {
+        let credentials = self.credentials().await?;
+        let reach = self.dialer.reach();
+        let allowed = self
+            .tokens
+            .rules
+            .check(&request.realm, credentials.is_some(), reach);
+        allowed.map_err(|refused| Fault::Invalid(refused.to_string()).at(self.address.label()))?;
+        let journey = Journey {
+            method: Method::GET,
+            url: request.url(
+                credentials
+                    .as_ref()
+                    .map(|credentials| credentials.username.as_str()),
+            ),
+            headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]),
+            authorization: credentials
+                .as_ref()
+                .and_then(|credentials| sensitive(&credentials.basic())),
+        };
+        let arrival = follow(&self.dialer, &journey, heard).await?;
+        if arrival.status() != 200 {
+            return Err(self.token_refusal(&arrival, credentials.is_some()));
+        }
+        let date = answer::date(arrival.headers());
+        let unusable = arrival.fault(Fault::Invalid(String::new()));
+        let body = self.token_body(arrival).await?;
+        let received = tokio::time::Instant::now().into_std();
+        TokenAnswer::read(&body, date, received).map_err(|error| UpstreamError {
+            fault: Fault::Invalid(format!("its answer to a token request {error}")),
+            ..unusable
+        })
+    }
+
+    async fn token_body(&self, arrival: Arrival) -> Result<Bytes, UpstreamError> {
+        let body = UpstreamBody::new(
+            arrival,
+            None,
+            self.dialer.timeouts().idle,
+            self.budget.clone(),
+        );
+        read_all(body, MOST_TOKEN_BYTES).await
+    }
+
+    fn token_refusal(&self, arrival: &Arrival, with_credentials: bool) -> UpstreamError {
+        let status = arrival.status();
+        match (status, with_credentials) {
+            (401 | 403, true) => Fault::CredentialsRefused { status }.at(self.address.label()),
+            (401 | 403 | 404, false) => {
+                Fault::NotFound(Said::TokenRefusedWithoutCredentials(status))
+                    .at(self.address.label())
+            }
+            (429, _) => arrival.fault(Fault::RateLimited {
+                retry_after: answer::retry_after(arrival.headers()),
+            }),
+            _ => arrival.fault(Fault::Status(status)),
+        }
+    }
+
+    /// The credentials as they are now.
+    async fn credentials(&self) -> Result<Option<Credentials>, UpstreamError> {
+        let unreadable =
+            |error: cistern_auth::outgoing::CredentialsError| Fault::Invalid(error.to_string());
+        self.tokens
+            .credentials
+            .current()
+            .await
+            .map_err(unreadable)
+            .map_err(|fault| fault.at(self.address.label()))
+    }
+}
