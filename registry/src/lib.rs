@@ -1,3 +1,12 @@
-//! A pull-through OCI registry cache.
+//! The Cistern server as a library: configuration, the commands, and what they start.
 
+pub mod app;
+pub mod commands;
+pub mod config;
+pub mod housekeeping;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod pull;
+pub mod repositories;
 pub mod upstream;

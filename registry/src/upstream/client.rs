@@ -6,8 +6,12 @@ use std::sync::Arc;
 use cistern_auth::outgoing::RealmRules;
 use cistern_oci::{ByteRange, Digest, Manifest, Reference, RepositoryName, Tag};
 
+use http::Method;
+use http::header::HeaderMap;
+
 use super::address::Address;
 use super::dial::Dialer;
+use super::redirect::{Journey, follow};
 use super::send::Shared;
 use super::token::Tokens;
 use super::{Heard, UpstreamBody, UpstreamError, UpstreamOptions, UpstreamSetupError};
@@ -77,6 +81,18 @@ impl Upstream {
     /// The host, with its port where it is not the scheme's own, for messages: `mcr.microsoft.com`, `127.0.0.2:5001`.
     pub fn host(&self) -> &str {
         self.shared.address.label()
+    }
+
+    /// Whether a registry answers there now, whatever it thinks of us: 200 or 401 to `/v2/`.
+    pub async fn is_reachable(&self) -> bool {
+        let journey = Journey {
+            method: Method::GET,
+            url: self.shared.address.ping(),
+            headers: HeaderMap::new(),
+            authorization: None,
+        };
+        let arrived = follow(&self.shared.dialer, &journey, &Heard::default()).await;
+        arrived.is_ok_and(|arrival| matches!(arrival.status(), 200 | 401))
     }
 
     /// Asks what a tag or digest is. A refusal is believed only after the manifest itself was asked for.

@@ -1,0 +1,215 @@
+//! The whole server, built from a [`Config`] part by part, and taken down again in the opposite order.
+//!
+//! This is the only place that knows every part. It owns the clock, the disk, the background tasks and the stop signals.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cistern_auth::outgoing::{CredentialSource, SecretSource};
+use cistern_storage::{Clock, OpenError, Options, RealDisk, Storage, SystemClock};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, CredentialText, MetricsAt};
+use crate::housekeeping::Housekeeping;
+use crate::http::admin::{Health, UpstreamReport};
+use crate::http::{Http, Limits, ListenError, Listening, Places, Settings, Stopping};
+use crate::metrics::Metrics;
+use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::repositories::Repositories;
+use crate::upstream::{Upstream, UpstreamOptions, UpstreamSetupError};
+
+/// Why the server could not start. The text names the setting to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error("storage.filesystem.rootdirectory: {0}")]
+    Store(#[from] OpenError),
+    /// The upstream's settings.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamSetupError),
+    /// An address to listen on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// A server that accepts requests.
+pub struct Server {
+    storage: Storage,
+    tasks: TaskTracker,
+    stopping: Stopping,
+    listening: Listening,
+}
+
+/// How long work that is already being written down may take after the last request.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The memory that the index may use as its page cache, in bytes.
+const INDEX_CACHE: u64 = 8 * 1024 * 1024;
+
+impl Server {
+    /// Builds every part and begins to accept requests. Touches no network but its own sockets: the upstream may be away.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (tasks, stopping) = (TaskTracker::new(), Stopping::default());
+        let metrics = Arc::new(Metrics::new());
+        let upstream = upstream_of(config)?;
+        let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
+        let repositories = Repositories::new(upstream, config.proxy.names());
+        let pull = Pull::new(PullOptions {
+            storage: storage.clone(),
+            tasks: tasks.clone(),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            policy: tag_policy(config),
+            check_deadline: config.proxy.check_deadline,
+        });
+        let http = Http {
+            health: health(&storage, &pull, &repositories),
+            repositories: repositories.clone(),
+            pull,
+            metrics: Arc::clone(&metrics),
+            settings: settings(config),
+        };
+        let listening = listen(config, http, &stopping, &tasks).await?;
+        let housekeeping = Housekeeping {
+            storage: storage.clone(),
+            repositories,
+            metrics,
+            clock,
+            ttl: config.proxy.ttl,
+            stop: stopping.gently.clone(),
+        };
+        housekeeping.start(&tasks);
+        Ok(Self {
+            storage,
+            tasks,
+            stopping,
+            listening,
+        })
+    }
+
+    /// The main address, with the port the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.listening.address()
+    }
+
+    /// The two stop signals, to be given from elsewhere.
+    pub fn stopping(&self) -> Stopping {
+        self.stopping.clone()
+    }
+
+    /// Serves until told to stop, then lets running bodies finish, and writes down what must not be lost.
+    pub async fn run(self) {
+        self.listening.ended().await;
+        // Downloads that nobody reads any more end here with the process; what is being committed gets its moment.
+        self.stopping.gently.cancel();
+        self.tasks.close();
+        let _ = timeout(LAST_WORDS, self.tasks.wait()).await;
+        if let Err(error) = self.storage.flush().await {
+            tracing::warn!(%error, "the index could not be written; it is rebuilt from the files when needed");
+        }
+    }
+}
+
+async fn listen(
+    config: &Config,
+    http: Http,
+    stopping: &Stopping,
+    tasks: &TaskTracker,
+) -> Result<Listening, ListenError> {
+    let main = config.http.address.to_string();
+    let debug = config.http.debug_address.as_ref().map(ToString::to_string);
+    let admin = config.storage.root_directory.join("cistern/admin.sock");
+    let places = Places {
+        main: &main,
+        debug: debug.as_deref(),
+        admin: (!config.storage.read_only).then_some(admin.as_path()),
+    };
+    Listening::start(Arc::new(http), places, Limits::default(), stopping, tasks).await
+}
+
+fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
+    Options {
+        root: config.storage.root_directory.clone(),
+        read_only: config.storage.read_only,
+        reserve: config.storage.reserve,
+        index_cache_bytes: INDEX_CACHE,
+        clock,
+        disk: Arc::new(RealDisk),
+    }
+}
+
+fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> {
+    let Some(remote) = &config.proxy.remote else {
+        return Ok(None);
+    };
+    let outgoing = &config.outgoing;
+    let options = UpstreamOptions {
+        credentials: credentials(config),
+        ca_files: config.proxy.ca_files.clone(),
+        insecure: config.proxy.insecure,
+        realms: config.proxy.realms.clone(),
+        https_proxy: outgoing.https.as_ref().map(|proxy| proxy.url().to_string()),
+        http_proxy: outgoing.http.as_ref().map(|proxy| proxy.url().to_string()),
+        no_proxy: outgoing.except.clone(),
+        ..UpstreamOptions::new(remote.url.clone())
+    };
+    Upstream::new(options).map(Some)
+}
+
+fn credentials(config: &Config) -> CredentialSource {
+    let source = |text: &CredentialText| match text {
+        CredentialText::Inline(secret) => SecretSource::Inline(secret.clone()),
+        CredentialText::File(path) => SecretSource::file(path),
+    };
+    match &config.proxy.credentials {
+        None => CredentialSource::None,
+        Some(given) => CredentialSource::Given {
+            username: source(&given.username),
+            password: source(&given.password),
+        },
+    }
+}
+
+fn tag_policy(config: &Config) -> TagPolicy {
+    TagPolicy {
+        check_every: config.proxy.check_every,
+        when_gone: config.proxy.when_gone,
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let (metrics_on_main, metrics_path) = match &config.http.metrics {
+        MetricsAt::Nowhere => (false, "/metrics"),
+        MetricsAt::DebugAddress(path) => (false, path.as_str()),
+        MetricsAt::MainAddress(path) => (true, path.as_str()),
+    };
+    Settings {
+        headers: config.http.headers.iter().cloned().collect(),
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        access_log: config.log.access_log,
+        metrics_on_main,
+        metrics_path: metrics_path.to_owned(),
+        drain: config.http.drain_timeout,
+    }
+}
+
+fn health(storage: &Storage, pull: &Pull, repositories: &Repositories) -> Health {
+    let storage = storage.clone();
+    let (links, upstream) = (pull.links().clone(), repositories.upstream().cloned());
+    let look = move || {
+        let storage = storage.clone();
+        async move { storage.check().await }
+    };
+    let upstreams = move || {
+        let report = |upstream: &Upstream| UpstreamReport {
+            upstream: upstream.host().to_owned(),
+            degraded: links.is_degraded(upstream.host()),
+            credentials_refused: links.refuses_credentials(upstream.host()),
+        };
+        upstream.iter().map(report).collect()
+    };
+    Health::new(look, upstreams)
+}

@@ -1,0 +1,94 @@
+//! The command line. What is written here is what `--help` prints.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cistern",
+    version,
+    about = "A pull-through registry cache for the top layer of an edge hierarchy",
+    long_about = "A pull-through registry cache for the top layer of an edge hierarchy.\n\n\
+        It takes the place of CNCF Distribution's `registry` in proxy mode: same config.yml, same REGISTRY_… variables, same \
+        volume, same arguments, also under the name `registry`.",
+    after_help = "Without any argument the configuration is $REGISTRY_CONFIGURATION_PATH, else /etc/distribution/config.yml, \
+        else /etc/docker/registry/config.yml, else none: port 5000, store in /var/lib/registry.\n\
+        `cistern FILE` is `cistern serve FILE`.",
+    disable_version_flag = true
+)]
+pub(super) struct Arguments {
+    /// Print the version
+    #[arg(short = 'V', short_alias = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve the registry API until stopped
+    ///
+    /// Without FILE no file is read but $REGISTRY_CONFIGURATION_PATH; REGISTRY_… variables count in any case.
+    Serve {
+        /// The configuration, Distribution's config.yml
+        file: Option<PathBuf>,
+        /// Do not start if there is any warning
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Ask the running server on this machine whether it is healthy
+    ///
+    /// Exit code 0 if it answers within 3 seconds that process and store are well, else 1. For containers without a shell.
+    Healthcheck {
+        /// Ask here instead of the configured http.addr, such as http://127.0.0.1:5000/healthz
+        #[arg(long)]
+        url: Option<String>,
+        /// The configuration the server was started with; without it, the one it finds without arguments
+        file: Option<PathBuf>,
+    },
+    /// Show what a cache is for, on this machine alone: twenty children, a slow link, a cut, a restart
+    ///
+    /// Needs no internet, no docker and no root, and takes about ten seconds.
+    Demo {
+        /// Leave the upstream and the cache running afterwards, to be tried with a client of your own
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Print the version
+    Version,
+    /// Distribution's; there is nothing to collect
+    #[command(hide = true, disable_help_flag = true)]
+    GarbageCollect {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
+        rest: Vec<OsString>,
+    },
+    #[command(external_subcommand)]
+    File(Vec<OsString>),
+}
+
+impl Command {
+    /// What may have been meant by a word that is neither a command nor a file.
+    pub(super) const NAMES: [&str; 6] =
+        ["serve", "config", "healthcheck", "demo", "version", "help"];
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print what will be served from where, and everything that is wrong or doubtful
+    ///
+    /// Exit code 1 if a server would not start with it. Without FILE: what `cistern` without arguments would read.
+    Check {
+        /// Count warnings as errors
+        #[arg(long)]
+        strict: bool,
+        /// The configuration, Distribution's config.yml
+        file: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,236 @@
+//! `cistern config check`: what will be served from where, who said so, and everything that is wrong or doubtful.
+
+use super::{Console, Environment, Exit, load_from};
+use crate::config::{
+    Config, CredentialText, FileChoice, ListenHost, Loaded, LogFormat, LogLevel, MetricsAt, Proxy,
+    Reserve, WhenGone, written_duration,
+};
+
+pub(super) fn run(
+    file: FileChoice,
+    strict: bool,
+    environment: &Environment,
+    console: &mut Console<'_>,
+) -> Exit {
+    let searched = file == FileChoice::Search;
+    match Config::load(&load_from(file, strict, environment)) {
+        Ok(loaded) => {
+            report(&loaded, searched, console);
+            loaded
+                .findings
+                .iter()
+                .for_each(|finding| console.complain(finding));
+            Exit::Success
+        }
+        Err(errors) => {
+            console.complain(&errors);
+            if searched {
+                console.complain("No file was named, so the one that `cistern` without arguments reads was checked; `cistern serve` reads none.");
+            }
+            console.complain(format!(
+                "A server does not start with this: {} to look at.",
+                count(errors.findings.len())
+            ));
+            Exit::Failure
+        }
+    }
+}
+
+fn count(findings: usize) -> String {
+    if findings == 1 {
+        "1 finding".to_owned()
+    } else {
+        format!("{findings} findings")
+    }
+}
+
+fn report(loaded: &Loaded, searched: bool, console: &mut Console<'_>) {
+    let config = &loaded.config;
+    for (label, text) in [
+        ("file", file(loaded, searched)),
+        ("address", address(config)),
+        ("store", store(config)),
+        ("upstream", upstream(&config.proxy)),
+        ("names", names(&config.proxy)),
+        ("freshness", freshness(&config.proxy)),
+        ("kept", kept(&config.proxy)),
+        ("way out", way_out(config)),
+        ("metrics", metrics(config)),
+        (
+            "stopping",
+            format!(
+                "requests in flight get {} after a stop signal",
+                written_duration(config.http.drain_timeout)
+            ),
+        ),
+        ("log", log(config)),
+    ] {
+        if !text.is_empty() {
+            console.say(format!("{label:<10}{text}"));
+        }
+    }
+    if loaded.settings.is_empty() {
+        console.say("\nNothing is set; all of this is default.");
+        return;
+    }
+    console.say("\nSet, the rest is default:");
+    for setting in &loaded.settings {
+        console.say(format!(
+            "  {} = {}  ({})",
+            setting.key, setting.value, setting.place
+        ));
+    }
+}
+
+fn file(loaded: &Loaded, searched: bool) -> String {
+    match &loaded.file {
+        Some(path) if searched => format!(
+            "{}, as `cistern` without arguments reads it",
+            path.display()
+        ),
+        Some(path) => path.display().to_string(),
+        None => "none; defaults and environment only".to_owned(),
+    }
+}
+
+fn address(config: &Config) -> String {
+    let address = &config.http.address;
+    match address.host {
+        ListenHost::Every => format!("{address}, every interface, plain HTTP"),
+        ListenHost::Ip(_) | ListenHost::Name(_) => format!("{address}, plain HTTP"),
+    }
+}
+
+fn store(config: &Config) -> String {
+    let storage = &config.storage;
+    let free = match storage.reserve {
+        Reserve::Default => "5 % of the disk, at least 256 MiB".to_owned(),
+        Reserve::Percent(percent) => format!("{percent} % of the disk"),
+        Reserve::Bytes(bytes) => format!("{} MiB", bytes >> 20),
+    };
+    let directory = storage.root_directory.display();
+    if storage.read_only {
+        format!("{directory}, read-only")
+    } else {
+        format!("{directory}, leaving free {free}")
+    }
+}
+
+fn upstream(proxy: &Proxy) -> String {
+    let Some(remote) = &proxy.remote else {
+        return "none; every repository is hosted here".to_owned();
+    };
+    let credentials = match &proxy.credentials {
+        None => "anonymous".to_owned(),
+        Some(credentials) => match (&credentials.username, &credentials.password) {
+            (CredentialText::Inline(username), CredentialText::Inline(_)) => {
+                format!("as {}", username.expose())
+            }
+            (CredentialText::Inline(username), CredentialText::File(path)) => {
+                format!(
+                    "as {} with the password in {}",
+                    username.expose(),
+                    path.display()
+                )
+            }
+            (CredentialText::File(path), _) => format!("as the user named in {}", path.display()),
+        },
+    };
+    let certificates = match (remote.url.scheme(), proxy.insecure, proxy.ca_files.len()) {
+        ("http", _, _) => ", plain HTTP".to_owned(),
+        (_, true, _) => ", certificate not checked".to_owned(),
+        (_, false, 0) => String::new(),
+        (_, false, _) => format!(
+            ", trusting also {}",
+            proxy
+                .ca_files
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    };
+    format!(
+        "{}, {credentials}{certificates}",
+        remote.url.as_str().trim_end_matches('/')
+    )
+}
+
+fn names(proxy: &Proxy) -> String {
+    let names = proxy.names();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("{} (accepted as ns)", names.join(", "))
+    }
+}
+
+fn freshness(proxy: &Proxy) -> String {
+    if proxy.remote.is_none() {
+        return String::new();
+    }
+    let gone = match proxy.when_gone {
+        WhenGone::Keep => "kept",
+        WhenGone::Follow => "gone here too",
+    };
+    format!(
+        "a tag is asked for again after {}; an upstream silent for {} is not waited for; a tag gone there is {gone}",
+        written_duration(proxy.check_every),
+        written_duration(proxy.check_deadline)
+    )
+}
+
+fn kept(proxy: &Proxy) -> String {
+    match proxy.ttl {
+        None => String::new(),
+        Some(ttl) => format!(
+            "what is not used for {} is dropped while the upstream answers",
+            written_duration(ttl)
+        ),
+    }
+}
+
+fn way_out(config: &Config) -> String {
+    let outgoing = &config.outgoing;
+    let proxy = match config
+        .proxy
+        .remote
+        .as_ref()
+        .map(|remote| remote.url.scheme())
+    {
+        Some("http") => &outgoing.http,
+        _ => &outgoing.https,
+    };
+    match (proxy, &outgoing.except) {
+        (None, _) => String::new(),
+        (Some(proxy), None) => format!("through {proxy}"),
+        (Some(proxy), Some(except)) => format!("through {proxy}, except {except}"),
+    }
+}
+
+fn metrics(config: &Config) -> String {
+    match (&config.http.metrics, &config.http.debug_address) {
+        (MetricsAt::DebugAddress(path), Some(address)) => format!("{path} on {address}"),
+        (MetricsAt::MainAddress(path), _) => format!("{path} on {}", config.http.address),
+        (MetricsAt::Nowhere | MetricsAt::DebugAddress(_), _) => String::new(),
+    }
+}
+
+fn log(config: &Config) -> String {
+    let level = match config.log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+    };
+    let format = match config.log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    let requests = if config.log.access_log {
+        "with a line per request"
+    } else {
+        "without a line per request"
+    };
+    format!("{level}, {format}, {requests}")
+}

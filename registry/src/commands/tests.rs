@@ -1,0 +1,160 @@
+//! The command line, without a process.
+
+use super::*;
+
+/// Exit, standard output, standard error.
+fn cistern(words: &[&str], environment: &[(&str, &str)]) -> (Exit, String, String) {
+    let environment: Environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut console = Console {
+        out: &mut out,
+        err: &mut err,
+    };
+    let arguments = std::iter::once("cistern")
+        .chain(words.iter().copied())
+        .map(OsString::from)
+        .collect();
+    let exit = run(arguments, &environment, &mut console);
+    (
+        exit,
+        String::from_utf8(out).unwrap(),
+        String::from_utf8(err).unwrap(),
+    )
+}
+
+#[test]
+fn every_way_of_asking_for_the_version_prints_it() {
+    for words in [
+        &["version"][..],
+        &["--version"],
+        &["-V"],
+        &["-v"],
+        &["registry", "--version"],
+    ] {
+        let (exit, out, _) = cistern(words, &[]);
+        assert_eq!(
+            (exit, out.trim()),
+            (
+                Exit::Success,
+                concat!("cistern ", env!("CARGO_PKG_VERSION"))
+            ),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_in_each_form_of_the_command() {
+    for words in [
+        &["serve", "/no/such.yml"][..],
+        &["/no/such.yml"],
+        &["registry", "serve", "/no/such.yml"],
+        &["config.that.is.not.there"],
+    ] {
+        let (exit, _, err) = cistern(words, &[]);
+        assert_eq!(exit, Exit::Misuse, "{words:?}");
+        assert!(
+            err.contains(words.last().unwrap()) && err.contains("cannot be read"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn a_mistyped_command_is_not_taken_for_a_file() {
+    let (exit, _, err) = cistern(&["serv"], &[]);
+    assert_eq!(exit, Exit::Misuse);
+    assert!(err.contains("did you mean `cistern serve`?"), "{err}");
+    assert_eq!(cistern(&["serve", "a", "b"], &[]).0, Exit::Misuse);
+    assert_eq!(cistern(&["a.yml", "b.yml"], &[]).0, Exit::Misuse);
+    assert_eq!(cistern(&["serve", "--loud"], &[]).0, Exit::Misuse);
+}
+
+#[test]
+fn help_goes_to_standard_output_and_names_what_an_operator_may_do() {
+    let (exit, out, err) = cistern(&["--help"], &[]);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    for word in [
+        "serve",
+        "config",
+        "healthcheck",
+        "version",
+        "/etc/docker/registry/config.yml",
+    ] {
+        assert!(out.contains(word), "{word}");
+    }
+    assert!(!out.contains("garbage"));
+}
+
+#[test]
+fn garbage_collect_says_that_there_is_nothing_to_do() {
+    for words in [
+        &["garbage-collect"][..],
+        &[
+            "garbage-collect",
+            "--delete-untagged",
+            "/etc/docker/registry/config.yml",
+        ],
+    ] {
+        let (exit, _, err) = cistern(words, &[]);
+        assert_eq!(exit, Exit::Failure);
+        assert!(err.contains("proxy.ttl"), "{err}");
+    }
+}
+
+#[test]
+fn config_check_prints_what_is_served_from_where_and_who_said_so() {
+    let environment = [
+        ("REGISTRY_CONFIGURATION_PATH", "/dev/null"),
+        ("REGISTRY_PROXY_REMOTEURL", "https://mcr.microsoft.com"),
+        ("REGISTRY_PROXY_ALIASES", "cache.example"),
+        ("REGISTRY_PROXY_USERNAME", "me"),
+        ("REGISTRY_PROXY_PASSWORD", "hunter2"),
+        ("REGISTRY_PORT", "tcp://10.0.0.1:5000"),
+    ];
+    let (exit, out, err) = cistern(&["config", "check"], &environment);
+    assert_eq!(exit, Exit::Success, "{err}");
+    for part in [
+        "address   :5000, every interface",
+        "store     /var/lib/registry, leaving free 5 %",
+        "upstream  https://mcr.microsoft.com, as me",
+        "names     mcr.microsoft.com, mcr.microsoft.com:443, cache.example",
+        "after 30s",
+        "proxy.remoteurl = https://mcr.microsoft.com  (REGISTRY_PROXY_REMOTEURL)",
+        "proxy.password = (secret)",
+    ] {
+        assert!(out.contains(part), "{part} is not in\n{out}");
+    }
+    assert!(!out.contains("hunter2") && !err.contains("hunter2"));
+    assert!(err.starts_with("warning: REGISTRY_PORT: "), "{err}");
+    let (exit, out, err) = cistern(&["config", "check", "--strict"], &environment);
+    assert_eq!((exit, out.as_str()), (Exit::Failure, ""));
+    assert!(
+        err.contains("error: REGISTRY_PORT: ") && err.contains("1 finding to look at"),
+        "{err}"
+    );
+}
+
+#[test]
+fn config_check_of_no_upstream_says_that_repositories_are_hosted() {
+    let (exit, out, _) = cistern(&["config", "check", "/dev/null"], &[]);
+    assert_eq!(exit, Exit::Success);
+    assert!(
+        out.contains("upstream  none; every repository is hosted here")
+            && out.contains("all of this is default"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_health_check_without_a_server_is_one_line_and_a_failure() {
+    let (exit, out, err) = cistern(&["healthcheck", "--url", "http://127.0.0.1:1"], &[]);
+    assert_eq!((exit, out.as_str()), (Exit::Failure, ""));
+    assert!(
+        err.starts_with("unhealthy: http://127.0.0.1:1/healthz: ") && err.lines().count() == 1,
+        "{err}"
+    );
+}

@@ -1,0 +1,123 @@
+//! How we prove who we are to the upstream. A secret is never printed; a file's path is kept, so that its reader can look again.
+
+use std::path::{Path, PathBuf};
+
+use super::LoadFrom;
+use super::finding::Place;
+use super::reader::{Reader, Written};
+
+pub use cistern_auth::Secret;
+
+/// A user name or a password: written down, or kept in a file that is read again whenever it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialText {
+    /// Given in the configuration itself; empty if only the other half was given.
+    Inline(Secret),
+    /// The whole content of this file without its last line break.
+    File(PathBuf),
+}
+
+/// What the upstream is told when it asks who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// `proxy.username` or `proxy.usernamefile`.
+    pub username: CredentialText,
+    /// `proxy.password` or `proxy.passwordfile`.
+    pub password: CredentialText,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Credentials> {
+    let username = half(reader, from, "proxy.username", "proxy.usernamefile");
+    let password = half(reader, from, "proxy.password", "proxy.passwordfile");
+    let empty = || CredentialText::Inline(Secret::new(""));
+    match (username, password) {
+        (None, None) => None,
+        (Some((username, _)), Some((password, _))) => Some(Credentials { username, password }),
+        (Some((username, place)), None) => {
+            reader.warn(
+                place,
+                "proxy.username",
+                "there is no password with it",
+                "set proxy.password or proxy.passwordfile",
+            );
+            Some(Credentials {
+                username,
+                password: empty(),
+            })
+        }
+        (None, Some((password, place))) => {
+            reader.warn(
+                place,
+                "proxy.password",
+                "there is no user name with it",
+                "set proxy.username; many registries take any name with a token",
+            );
+            Some(Credentials {
+                username: empty(),
+                password,
+            })
+        }
+    }
+}
+
+/// The environment overrides the file here as everywhere; twice in the same one is a contradiction.
+fn half(
+    reader: &mut Reader<'_>,
+    from: &LoadFrom<'_>,
+    inline: &str,
+    file: &str,
+) -> Option<(CredentialText, Place)> {
+    match (reader.set(inline), reader.set(file)) {
+        (None, None) => None,
+        (Some(text), None) => Some(as_inline(text)),
+        (None, Some(path)) => Some(as_file(reader, from, file, path)),
+        (Some(text), Some(path)) => match (&text.place, &path.place) {
+            (Place::Variable(_), Place::File { .. }) => Some(as_inline(text)),
+            (Place::File { .. }, Place::Variable(_)) => Some(as_file(reader, from, file, path)),
+            _ => {
+                reader.fail(
+                    path.place,
+                    file,
+                    format!("{inline} is set too"),
+                    "keep one of the two",
+                );
+                None
+            }
+        },
+    }
+}
+
+fn as_inline(text: Written) -> (CredentialText, Place) {
+    (CredentialText::Inline(Secret::new(text.text)), text.place)
+}
+
+/// A secret that is not there yet may come later: it is read when it is needed.
+fn as_file(
+    reader: &mut Reader<'_>,
+    from: &LoadFrom<'_>,
+    key: &str,
+    written: Written,
+) -> (CredentialText, Place) {
+    let path = Path::new(&written.text);
+    match (from.read)(path) {
+        Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => {
+            reader.warn(
+                written.place.clone(),
+                key,
+                format!("{} is empty", path.display()),
+                "write the secret into it; it is read again",
+            );
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let what = format!("{} cannot be read now: {error}", path.display());
+            reader.warn(
+                written.place.clone(),
+                key,
+                what,
+                "put the file there; it is read again when it is needed",
+            );
+        }
+    }
+    (CredentialText::File(path.to_path_buf()), written.place)
+}

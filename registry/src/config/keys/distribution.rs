@@ -1,0 +1,163 @@
+//! The keys of Distribution that are not read, and the sections of ours that are still to come.
+
+use super::{Key, Standing};
+
+const fn accepted(path: &'static str, why: &'static str) -> Key {
+    Key {
+        path,
+        standing: Standing::Accepted,
+        why,
+    }
+}
+
+const fn missing(path: &'static str, why: &'static str) -> Key {
+    Key {
+        path,
+        standing: Standing::Missing,
+        why,
+    }
+}
+
+const fn refused(path: &'static str, why: &'static str, advice: &'static str) -> Key {
+    Key {
+        path,
+        standing: Standing::Refused { advice },
+        why,
+    }
+}
+
+const fn driver(path: &'static str) -> Key {
+    refused(
+        path,
+        "bytes are kept in a file system and nowhere else yet",
+        "remove it and set storage.filesystem.rootdirectory",
+    )
+}
+
+const fn later(path: &'static str) -> Key {
+    refused(
+        path,
+        "this section belongs to a later version of Cistern and is not supported yet",
+        "remove it",
+    )
+}
+
+pub(super) const KEYS: &[Key] = &[
+    accepted(
+        "http.host",
+        "URLs in answers are always relative, so the outside name is not needed.",
+    ),
+    accepted("http.relativeurls", "URLs in answers are always relative."),
+    accepted(
+        "http.secret",
+        "It signs upload sessions, and a cache takes no uploads.",
+    ),
+    accepted(
+        "http.http2",
+        "It concerns HTTP/2 over TLS; we speak HTTP/1.1.",
+    ),
+    accepted(
+        "storage.delete",
+        "Nothing can be deleted through a cache; `proxy.ttl` works without it.",
+    ),
+    accepted(
+        "storage.redirect",
+        "Blobs are always served by the cache itself.",
+    ),
+    accepted("storage.tag", "Looking tags up needs no limit."),
+    accepted(
+        "storage.cache.blobdescriptor",
+        "Descriptions of blobs are always cached.",
+    ),
+    accepted(
+        "storage.cache.blobdescriptorsize",
+        "The size of that cache is bounded by itself.",
+    ),
+    accepted(
+        "storage.cache.layerinfo",
+        "The old name of `storage.cache.blobdescriptor`.",
+    ),
+    accepted(
+        "storage.maintenance.uploadpurging",
+        "A cache takes no uploads, so none are left behind.",
+    ),
+    accepted(
+        "health.storagedriver",
+        "`/healthz` always checks the store.",
+    ),
+    accepted(
+        "proxy.cachewritetimeout",
+        "A download may take as long as it needs.",
+    ),
+    missing("log.fields", "fields are not added to log lines"),
+    missing("log.hooks", "nothing is mailed from the log"),
+    missing(
+        "log.reportcaller",
+        "log lines do not name places in the source",
+    ),
+    missing(
+        "storage.filesystem.maxthreads",
+        "the number of threads for the disk is not adjustable",
+    ),
+    missing("http.prefix", "the API is always below /v2/"),
+    missing("http.h2c", "only HTTP/1.1 is spoken"),
+    missing(
+        "health.file",
+        "/healthz looks at the process and the store only",
+    ),
+    missing(
+        "health.http",
+        "/healthz looks at the process and the store only",
+    ),
+    missing(
+        "health.tcp",
+        "/healthz looks at the process and the store only",
+    ),
+    missing("middleware", "there are no middlewares"),
+    missing("notifications", "nobody is notified of pulls"),
+    missing(
+        "redis",
+        "no redis is used; descriptions of blobs are cached in the process",
+    ),
+    missing("reporting", "nothing is reported to bugsnag or newrelic"),
+    missing(
+        "catalog",
+        "the size of a page of the catalog is not adjustable",
+    ),
+    missing("compatibility", "schema 1 manifests are not converted"),
+    missing(
+        "validation",
+        "nothing is pushed to a cache, so nothing is validated",
+    ),
+    missing("policy", "repositories are not restricted by class"),
+    refused(
+        "auth",
+        "callers are not asked for credentials yet, so everybody could pull",
+        "remove it and let only trusted networks reach http.addr, or put a proxy in front that asks for credentials",
+    ),
+    refused(
+        "http.tls",
+        "TLS is not spoken to callers yet, so everything would cross the wire in the clear",
+        "remove it and let a proxy in front speak TLS, such as the IoT Edge API proxy or nginx",
+    ),
+    refused(
+        "proxy.exec",
+        "no program is run to obtain credentials",
+        "write the password to a file and name it in proxy.passwordfile",
+    ),
+    refused(
+        "proxy.remotenamespace",
+        "repositories are not renamed, so other images would be served",
+        "name repositories by their full path",
+    ),
+    driver("storage.azure"),
+    driver("storage.gcs"),
+    driver("storage.inmemory"),
+    driver("storage.oss"),
+    driver("storage.s3"),
+    driver("storage.s3aws"),
+    driver("storage.swift"),
+    later("hosted"),
+    later("edge"),
+    later("warm"),
+];

@@ -1,0 +1,203 @@
+//! The keys that are read.
+
+use super::{From, Key, Shape, Standing};
+
+const fn theirs(path: &'static str, default: &'static str, why: &'static str) -> Key {
+    Key {
+        path,
+        standing: Standing::Used {
+            shape: Shape::One,
+            default,
+            from: From::Distribution,
+        },
+        why,
+    }
+}
+
+const fn ours(path: &'static str, default: &'static str, why: &'static str) -> Key {
+    Key {
+        path,
+        standing: Standing::Used {
+            shape: Shape::One,
+            default,
+            from: From::Cistern,
+        },
+        why,
+    }
+}
+
+const fn shaped(shape: Shape, key: Key) -> Key {
+    match key.standing {
+        Standing::Used { default, from, .. } => Key {
+            standing: Standing::Used {
+                shape,
+                default,
+                from,
+            },
+            ..key
+        },
+        Standing::Accepted | Standing::Missing | Standing::Refused { .. } => key,
+    }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    theirs(
+        "version",
+        "0.1",
+        "The version of this format; Distribution does not start without it.",
+    ),
+    theirs(
+        "log.level",
+        "info",
+        "The least important thing that is still said: `error`, `warn`, `info` or `debug`.",
+    ),
+    theirs(
+        "log.formatter",
+        "text",
+        "The form of a line: `text` for people, `json` for machines.",
+    ),
+    theirs(
+        "log.accesslog.disabled",
+        "false",
+        "`true` leaves out the line for each request; downloads are still reported.",
+    ),
+    theirs(
+        "loglevel",
+        "",
+        "The old name of `log.level`, read where that one is not set.",
+    ),
+    theirs(
+        "storage.filesystem.rootdirectory",
+        "/var/lib/registry",
+        "Where everything is kept, in Distribution's own layout.",
+    ),
+    theirs(
+        "storage.maintenance.readonly.enabled",
+        "false",
+        "`true` serves what is stored, passes the rest through, and writes nothing.",
+    ),
+    ours(
+        "storage.cache.reserve",
+        "",
+        "Free space that is never filled, such as `10%` or `20GiB`; unset: 5 % of the disk, at least 256 MiB.",
+    ),
+    theirs(
+        "http.addr",
+        ":5000",
+        "The address to listen on; `:5000` is every interface.",
+    ),
+    theirs("http.net", "tcp", "The kind of address; only `tcp`."),
+    shaped(
+        Shape::Names,
+        theirs(
+            "http.headers",
+            "",
+            "Headers added to every answer, such as `X-Content-Type-Options: [nosniff]`.",
+        ),
+    ),
+    theirs(
+        "http.draintimeout",
+        "8s",
+        "How long requests in flight may go on after a stop signal; docker kills after 10 s.",
+    ),
+    theirs(
+        "http.debug.addr",
+        "",
+        "A second address, for `/metrics`, `/healthz` and `/readyz` away from callers.",
+    ),
+    theirs(
+        "http.debug.prometheus.enabled",
+        "",
+        "`/metrics`: on by itself where `http.debug.addr` is set; `true` without it serves them on `http.addr`.",
+    ),
+    theirs(
+        "http.debug.prometheus.path",
+        "/metrics",
+        "The path of the metrics.",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "http.trustedproxies",
+            "",
+            "Networks whose `X-Forwarded-For` is believed, such as `172.16.0.0/12`.",
+        ),
+    ),
+    theirs(
+        "proxy.remoteurl",
+        "",
+        "The registry this is a cache of, such as `https://mcr.microsoft.com` or `$upstream:443`; unset: no upstream.",
+    ),
+    theirs(
+        "proxy.username",
+        "",
+        "The user name for the upstream; unset: anonymous.",
+    ),
+    shaped(
+        Shape::Secret,
+        theirs(
+            "proxy.password",
+            "",
+            "The password or token for it; never printed.",
+        ),
+    ),
+    ours(
+        "proxy.usernamefile",
+        "",
+        "A file that holds the user name, read again when it changes.",
+    ),
+    ours(
+        "proxy.passwordfile",
+        "",
+        "A file that holds the password, read again when it changes and when the upstream refuses.",
+    ),
+    theirs(
+        "proxy.ttl",
+        "",
+        "Drop what was not used for this long, such as `720h`, never while the upstream is away; unset or `0`: keep.",
+    ),
+    ours(
+        "proxy.checkevery",
+        "30s",
+        "A tag confirmed more recently than this is served without asking the upstream.",
+    ),
+    ours(
+        "proxy.checkdeadline",
+        "3s",
+        "How long the upstream may be silent before a tag we know is served unconfirmed.",
+    ),
+    ours(
+        "proxy.whengone",
+        "keep",
+        "A cached tag that the upstream no longer has: `keep` serves it, `follow` answers 404 too.",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "proxy.aliases",
+            "",
+            "Further names of the upstream that clients may send as `ns`, such as `registry.example.com`.",
+        ),
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "proxy.realms",
+            "",
+            "Further hosts that may see our credentials because they issue the upstream's tokens.",
+        ),
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "proxy.ca",
+            "",
+            "Files with certificates (PEM) that are trusted beside the system's, such as IoT Edge's trust bundle.",
+        ),
+    ),
+    ours(
+        "proxy.insecure",
+        "false",
+        "`true` does not check the upstream's certificate; for test rigs only.",
+    ),
+];

@@ -1,0 +1,240 @@
+//! What an operator wrote, made into a [`Config`] that is valid or into a list of all that is wrong with it.
+//!
+//! The keys are those of CNCF Distribution's `config.yml` and their `REGISTRY_…` environment twins, plus our own below
+//! `proxy`, `http` and `storage.cache`. This room reads text; it must not know HTTP, the store or the network.
+
+mod address;
+mod credentials;
+mod duration;
+mod environment;
+mod finding;
+mod http;
+mod keys;
+mod log;
+pub(crate) mod nearest;
+mod node;
+mod outgoing;
+mod proxy;
+mod reader;
+mod reference;
+mod remote_url;
+mod size;
+mod source;
+mod storage;
+mod survey;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use node::{Node, Value};
+use reader::Reader;
+use source::Source;
+
+pub use address::{ListenAddress, ListenHost};
+pub use credentials::{CredentialText, Credentials, Secret};
+pub use duration::written as written_duration;
+pub use finding::{ConfigErrors, Finding, Place, Severity};
+pub use http::{Http, MetricsAt};
+pub use log::{Log, LogFormat, LogLevel};
+pub use outgoing::{OutgoingProxies, OutgoingProxy};
+pub use proxy::{Proxy, WhenGone};
+pub use reference::{reference_page, reference_table};
+pub use remote_url::RemoteUrl;
+pub use storage::{Reserve, Storage};
+
+/// Everything a server is started with. A value of this type is valid: every address parses, every limit is in range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `http`: where we listen, what is added to answers, who may speak for a caller's address.
+    pub http: Http,
+    /// `log`: how much is said, and in which form.
+    pub log: Log,
+    /// `storage`: where the bytes live and what is kept free beside them.
+    pub storage: Storage,
+    /// `proxy`: the upstream, how fresh its tags must be, and what happens when it is away.
+    pub proxy: Proxy,
+    /// `https_proxy`, `http_proxy` and `no_proxy` of the environment: how the upstream is reached.
+    pub outgoing: OutgoingProxies,
+}
+
+/// Which configuration file is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileChoice {
+    /// The operator named this file.
+    Named(PathBuf),
+    /// `serve` without a file: `REGISTRY_CONFIGURATION_PATH` if set, else no file at all.
+    NotNamed,
+    /// No argument at all, as in a container: as [`FileChoice::NotNamed`], else the first of the usual places that exists.
+    Search,
+}
+
+/// What [`Config::load`] reads from. Nothing else is consulted: no process environment, no clock.
+pub struct LoadFrom<'a> {
+    /// Which file, as the command line had it.
+    pub file: FileChoice,
+    /// The environment; `REGISTRY_…`, the proxy variables and `IOTEDGE_PARENTHOSTNAME` are looked at.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Every warning becomes an error (`--strict`).
+    pub strict: bool,
+    /// How a file is read; [`read_file`] outside tests.
+    pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+/// A valid configuration and what was noticed while reading it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What to run with.
+    pub config: Config,
+    /// Warnings only, in the order of the file and then of the variables.
+    pub findings: Vec<Finding>,
+    /// The file that was read, if one was.
+    pub file: Option<PathBuf>,
+    /// Every key that somebody set, and where; secrets are not in it.
+    pub settings: Vec<Setting>,
+}
+
+/// One key that is in effect because somebody set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key's path, such as `proxy.remoteurl`.
+    pub key: String,
+    /// The value as written; `(secret)` for passwords.
+    pub value: String,
+    /// Who set it.
+    pub place: Place,
+}
+
+impl Config {
+    /// Reads the file and the environment.
+    ///
+    /// # Errors
+    /// All findings at once, warnings among them, if at least one of them stops the start.
+    pub fn load(from: &LoadFrom<'_>) -> Result<Loaded, ConfigErrors> {
+        let source = source::read(from).map_err(|finding| ConfigErrors {
+            findings: vec![*finding],
+        })?;
+        let Source {
+            file,
+            mut tree,
+            mut findings,
+        } = source;
+        findings.extend(check_version(&tree));
+        findings.extend(overlay(&mut tree, from.environment));
+        findings.extend(survey::survey(&tree));
+        let mut reader = Reader::new(&tree);
+        let config = Self::read(&mut reader, from);
+        findings.append(&mut reader.findings);
+        findings.sort_by(|one, other| one.place.cmp(&other.place));
+        if from.strict {
+            for finding in &mut findings {
+                finding.severity = Severity::Error;
+            }
+        }
+        let stops = findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
+        match config {
+            Some(config) if !stops => Ok(Loaded {
+                config,
+                findings,
+                file,
+                settings: reader::settings(&tree),
+            }),
+            Some(_) | None => Err(ConfigErrors { findings }),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Self> {
+        let log = log::read(reader);
+        let storage = storage::read(reader);
+        let http = http::read(reader);
+        let proxy = proxy::read(reader, from);
+        let scheme = proxy
+            .as_ref()
+            .and_then(|proxy| proxy.remote.as_ref())
+            .map(|remote| remote.url.scheme());
+        let outgoing = outgoing::read(reader, from.environment, scheme);
+        Some(Self {
+            http: http?,
+            log: log?,
+            storage: storage?,
+            proxy: proxy?,
+            outgoing,
+        })
+    }
+
+    /// `http.addr` alone, whatever else may be wrong: a health check must find the server that runs.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the address does not parse.
+    pub fn listen_address(from: &LoadFrom<'_>) -> Result<ListenAddress, ConfigErrors> {
+        let mut source = source::read(from).map_err(|finding| ConfigErrors {
+            findings: vec![*finding],
+        })?;
+        overlay(&mut source.tree, from.environment);
+        let mut reader = Reader::new(&source.tree);
+        http::read_address(&mut reader).ok_or(ConfigErrors {
+            findings: reader.findings,
+        })
+    }
+}
+
+/// Puts the environment over the file.
+fn overlay(tree: &mut Node, environment: &BTreeMap<String, String>) -> Vec<Finding> {
+    let findings = environment::apply(tree, environment);
+    tree.open("storage");
+    tree.open("auth");
+    findings
+}
+
+/// Only version 0.1 exists. A file without it works here and would not in Distribution.
+fn check_version(tree: &Node) -> Option<Finding> {
+    const KEY: &str = "version";
+    let Value::Map(entries) = &tree.value else {
+        return None;
+    };
+    let Place::File { path, .. } = &tree.place else {
+        return None;
+    };
+    match tree.find(KEY).map(|node| (&node.value, &node.place)) {
+        Some((Value::Text(text), _)) if text == "0.1" => None,
+        Some((_, place)) => Some(Finding::error(
+            place.clone(),
+            KEY,
+            "this is not version 0.1 of the format",
+            "write `version: 0.1`",
+        )),
+        None if entries.is_empty() => None,
+        None => {
+            let place = Place::File {
+                path: path.clone(),
+                line: 0,
+            };
+            let what =
+                "the file does not say its version, without which Distribution does not start";
+            Some(Finding::warning(
+                place,
+                KEY,
+                what,
+                "write `version: 0.1` into its first line",
+            ))
+        }
+    }
+}
+
+/// Reads a configuration or secret file whole.
+///
+/// # Errors
+/// Whatever the file system says.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "configuration is read before there is a store and its Disk"
+)]
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+#[cfg(test)]
+mod tests;

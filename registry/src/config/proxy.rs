@@ -1,0 +1,219 @@
+//! `proxy`: the upstream, how fresh its tags must be, and what happens when it is away.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::LoadFrom;
+pub use crate::pull::WhenGone;
+
+use super::credentials::{self, Credentials};
+use super::duration;
+use super::reader::{Problem, Reader, Written, flag};
+use super::remote_url::RemoteUrl;
+
+/// The section `proxy`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// `proxy.remoteurl`: the registry we are a cache of. None: every repository is hosted here.
+    pub remote: Option<RemoteUrl>,
+    /// `proxy.username` and `proxy.password`, or their files. None: anonymous.
+    pub credentials: Option<Credentials>,
+    /// `proxy.ttl`: drop what was not used for that long. None: keep.
+    pub ttl: Option<Duration>,
+    /// `proxy.checkevery`: a tag confirmed this recently is served without asking.
+    pub check_every: Duration,
+    /// `proxy.checkdeadline`: how long the upstream may be silent before a known tag is served unconfirmed; never zero.
+    pub check_deadline: Duration,
+    /// `proxy.whengone`: what happens to a cached tag that the upstream no longer has.
+    pub when_gone: WhenGone,
+    /// `proxy.aliases`: further names of the upstream that callers may give as `ns`; lower case, `host` or `host:port`.
+    pub aliases: Vec<String>,
+    /// `proxy.realms`: further hosts that may be given our credentials as token server; lower case, `host` or `host:port`.
+    pub realms: Vec<String>,
+    /// `proxy.ca`: files with certificates that are trusted beside the system's.
+    pub ca_files: Vec<PathBuf>,
+    /// `proxy.insecure`: certificates of the upstream are not checked.
+    pub insecure: bool,
+}
+
+impl Proxy {
+    /// Every name a caller may give as `ns` to mean the upstream: its own, then the aliases, each once.
+    pub fn names(&self) -> Vec<&str> {
+        let own = self.remote.iter().flat_map(|remote| &remote.names);
+        let mut names: Vec<&str> = Vec::new();
+        for name in own.chain(&self.aliases) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy> {
+    let remote = reader.value("proxy.remoteurl", |text| {
+        RemoteUrl::parse(text, from.environment)
+    });
+    let credentials = credentials::read(reader, from);
+    let ttl = reader
+        .value("proxy.ttl", duration::parse)
+        .filter(|ttl| !ttl.is_zero());
+    let check_every = reader.value("proxy.checkevery", duration::parse);
+    let check_deadline = reader.value("proxy.checkdeadline", deadline);
+    let when_gone = reader.value("proxy.whengone", when_gone);
+    let aliases = hosts(reader, "proxy.aliases");
+    let realms = hosts(reader, "proxy.realms");
+    let ca_files = ca_files(reader, from);
+    let insecure = reader.value("proxy.insecure", flag);
+    let proxy = Proxy {
+        remote,
+        credentials,
+        ttl,
+        check_every: check_every?,
+        check_deadline: check_deadline?,
+        when_gone: when_gone?,
+        aliases,
+        realms,
+        ca_files,
+        insecure: insecure?,
+    };
+    doubts(reader, &proxy);
+    Some(proxy)
+}
+
+/// Settings that are valid and still likely not meant.
+fn doubts(reader: &mut Reader<'_>, proxy: &Proxy) {
+    match (&proxy.remote, reader.set("proxy.remoteurl")) {
+        (Some(remote), Some(written)) => {
+            let is_clear = remote.url.scheme() == "http";
+            if is_clear && proxy.credentials.is_some() {
+                let what = format!(
+                    "credentials are sent to {} in the clear",
+                    remote.authority()
+                );
+                reader.warn(
+                    written.place.clone(),
+                    "proxy.remoteurl",
+                    what,
+                    "write https:// if it speaks TLS",
+                );
+            }
+            if !is_clear && !written.text.contains("://") && remote.url.port() == Some(80) {
+                let what = format!("without a scheme this is https://{}", remote.authority());
+                reader.warn(
+                    written.place,
+                    "proxy.remoteurl",
+                    what,
+                    "write http:// if it speaks no TLS",
+                );
+            }
+        }
+        (None, None) => without_remote(reader),
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+    if let (true, Some(written)) = (proxy.insecure, reader.set("proxy.insecure")) {
+        let what =
+            "the upstream's certificate is not checked, so anybody on the way can pose as it";
+        reader.warn(
+            written.place,
+            "proxy.insecure",
+            what,
+            "name its certificate in proxy.ca instead",
+        );
+    }
+}
+
+fn without_remote(reader: &mut Reader<'_>) {
+    for path in [
+        "proxy.username",
+        "proxy.password",
+        "proxy.usernamefile",
+        "proxy.passwordfile",
+        "proxy.ttl",
+    ] {
+        if let Some(written) = reader.set(path) {
+            let advice = "set proxy.remoteurl to the registry this is to be a cache of";
+            reader.warn(
+                written.place,
+                path,
+                "it has no effect: there is no upstream",
+                advice,
+            );
+        }
+    }
+}
+
+fn deadline(text: &str) -> Result<Duration, Problem> {
+    match duration::parse(text)? {
+        deadline if deadline.is_zero() => Err(Problem::new(
+            "no upstream answers in no time",
+            "write at least 100ms",
+        )),
+        deadline => Ok(deadline),
+    }
+}
+
+fn when_gone(text: &str) -> Result<WhenGone, Problem> {
+    match text {
+        "keep" => Ok(WhenGone::Keep),
+        "follow" => Ok(WhenGone::Follow),
+        _ => Err(Problem::new(
+            format!("there is no way `{text}`"),
+            "write keep or follow",
+        )),
+    }
+}
+
+fn hosts(reader: &mut Reader<'_>, path: &str) -> Vec<String> {
+    let written: Vec<Written> = reader.list(path);
+    let mut hosts: Vec<String> = written
+        .iter()
+        .filter_map(|written| reader.parse(path, written, host))
+        .collect();
+    hosts.dedup();
+    hosts
+}
+
+/// `host` or `host:port`; a URL is cut down to that.
+fn host(text: &str) -> Result<String, Problem> {
+    let advice = "write a host such as registry.example.com or 10.0.0.7:5000";
+    let wrong = || Problem::new(format!("`{text}` is no host"), advice);
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let bare = bare.split_once('/').map_or(bare, |(bare, _)| bare);
+    if bare.contains(['@', '?', '#', '*']) {
+        return Err(wrong());
+    }
+    // A scheme without a default port keeps a port that was written, whichever it is.
+    let url = url::Url::parse(&format!("https://{bare}")).map_err(|_| wrong())?;
+    let host = url
+        .host_str()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(wrong)?;
+    Ok(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None if bare.ends_with(":443") => format!("{host}:443"),
+        None => host.to_owned(),
+    })
+}
+
+fn ca_files(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Vec<PathBuf> {
+    const PATH: &str = "proxy.ca";
+    let written: Vec<Written> = reader.list(PATH);
+    let mut files = Vec::new();
+    for written in written {
+        let path = Path::new(&written.text);
+        match (from.read)(path) {
+            Ok(_) => files.push(path.to_path_buf()),
+            Err(error) => {
+                let what = format!("{} cannot be read: {error}", path.display());
+                reader.fail(
+                    written.place,
+                    PATH,
+                    what,
+                    "name a file with certificates in PEM form",
+                );
+            }
+        }
+    }
+    files
+}

@@ -1,0 +1,105 @@
+//! The documentation of the keys, written from the table that the program itself reads by. The page in `deploy/docs` and the table
+//! in the README are what these functions return.
+
+use std::fmt::Write as _;
+
+use super::keys::{self, From, Key, Shape, Standing};
+
+/// The operator's page: every key, what we do with it, its default and its variable.
+pub fn reference_page() -> String {
+    let mut page = String::from(INTRODUCTION);
+    page.push_str(
+        "\n## Keys that are read\n\nKeys marked with * are ours; Distribution does not know them",
+    );
+    page.push_str(" and reads past them.\n\n");
+    page.push_str(&reference_table());
+    page.push_str("\n## Keys that stop the start\n\nThey decide who may come in, how the wire is protected, where bytes live or what is");
+    page.push_str(
+        " served, and are not supported yet.\n\n| key | why | instead |\n|---|---|---|\n",
+    );
+    for key in keys::all() {
+        if let Standing::Refused { advice } = key.standing {
+            let path = if key.path == "auth" {
+                "auth.htpasswd`, `auth.token`, `auth.silly"
+            } else {
+                key.path
+            };
+            let _ = writeln!(page, "| `{path}` | {} | {advice} |", key.why);
+        }
+    }
+    page.push_str("| `http.net: unix` | unix sockets are not listened on | set `http.addr` to an address such as `127.0.0.1:5000` |\n");
+    page.push_str(
+        "\n## Keys with no effect, and a warning\n\n| key | what is not done |\n|---|---|\n",
+    );
+    push_rows(&mut page, Standing::Missing);
+    page.push_str("\n## Keys without which nothing is lost\n\nThey are accepted in silence.\n\n| key | why |\n|---|---|\n");
+    push_rows(&mut page, Standing::Accepted);
+    page
+}
+
+/// The keys that are read, as one Markdown table.
+pub fn reference_table() -> String {
+    let mut table = String::from("| key | default | meaning |\n|---|---|---|\n");
+    for key in keys::all() {
+        if let Standing::Used {
+            shape,
+            default,
+            from,
+        } = key.standing
+        {
+            let mark = if from == From::Cistern { " *" } else { "" };
+            let (default, meaning) = (default_cell(default), meaning(key, shape));
+            let _ = writeln!(table, "| `{}`{mark} | {default} | {meaning} |", key.path);
+        }
+    }
+    table
+}
+
+fn default_cell(default: &str) -> String {
+    if default.is_empty() {
+        String::new()
+    } else {
+        format!("`{default}`")
+    }
+}
+
+fn meaning(key: &Key, shape: Shape) -> String {
+    match shape {
+        Shape::One | Shape::Secret | Shape::Names => key.why.to_owned(),
+        Shape::Several => format!("{} A list.", key.why),
+    }
+}
+
+fn push_rows(page: &mut String, standing: Standing) {
+    for key in keys::all().filter(|key| key.standing == standing) {
+        let _ = writeln!(page, "| `{}` | {} |", key.path, key.why);
+    }
+}
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Cistern reads the `config.yml` of CNCF Distribution (version 0.1) and its environment variables. With no configuration at all it
+listens on port 5000 and keeps its store in `/var/lib/registry`. `cistern config check` prints what will be served from where, who
+set it, and everything that is wrong or doubtful; `--strict` counts warnings as errors. `deploy/config.example.yml` shows every key.
+
+Which file is read:
+
+| command | file |
+|---|---|
+| `cistern serve FILE` or `cistern FILE` | that file |
+| `cistern serve` | `$REGISTRY_CONFIGURATION_PATH`, else none |
+| `cistern`, as in a container | `$REGISTRY_CONFIGURATION_PATH`, else `/etc/distribution/config.yml`, else `/etc/docker/registry/config.yml`, else none |
+
+- **Variables**: a key's path in upper case, joined by `_`, after `REGISTRY_`: `proxy.remoteurl` is `REGISTRY_PROXY_REMOTEURL`. A variable
+  overrides the file; an empty one unsets the key. Values are YAML. A list may be `a,b`, `[a, b]`, or one variable per element:
+  `REGISTRY_PROXY_ALIASES_0`, `REGISTRY_PROXY_ALIASES_1`. A header is `REGISTRY_HTTP_HEADERS_X-FRAME-OPTIONS=[deny]`.
+- **Durations** are Go's: `168h`, `1m30s`, `1.5h`, `100ms`. A bare number is nanoseconds, as in Distribution, and refused below one second.
+- **Sizes** have a unit: `500MiB`, `20GiB` (1024), `20GB` (1000), or are a share of the disk: `5%`.
+- **Secrets** are better kept in files: `proxy.passwordfile`, or `REGISTRY_PROXY_PASSWORD_FILE` and `REGISTRY_PROXY_USERNAME_FILE`.
+- **`proxy.remoteurl`** may be `host`, `host:port`, a URL with or without a slash at its end, or `$upstream:443`, which stands for
+  `IOTEDGE_PARENTHOSTNAME` of the environment. Without a scheme it is https. `docker.io` is Docker Hub.
+- **Proxies** on the way out: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, or the same in lower case; upper case wins, as in Go programs.
+- **Mistakes**: an unknown key below `proxy`, `storage` or `storage.cache` is an error, elsewhere a warning; an unknown `REGISTRY_…` variable is a
+  warning. All findings are reported at once.
+";

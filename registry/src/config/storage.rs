@@ -1,0 +1,34 @@
+//! `storage`: where the bytes live and what is kept free beside them.
+
+use std::path::PathBuf;
+
+pub use cistern_storage::Reserve;
+
+use super::reader::{Reader, flag};
+use super::size;
+
+/// The section `storage`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// `storage.filesystem.rootdirectory`.
+    pub root_directory: PathBuf,
+    /// `storage.maintenance.readonly.enabled`: nothing is written, the index is kept in memory.
+    pub read_only: bool,
+    /// `storage.cache.reserve`: below this much free space a new blob is passed through and not kept.
+    pub reserve: Reserve,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Storage> {
+    let root_directory = reader.value("storage.filesystem.rootdirectory", |text| {
+        Ok(PathBuf::from(text))
+    });
+    let read_only = reader.value("storage.maintenance.readonly.enabled", flag);
+    let reserve = reader
+        .value("storage.cache.reserve", size::reserve)
+        .unwrap_or(Reserve::Default);
+    Some(Storage {
+        root_directory: root_directory?,
+        read_only: read_only?,
+        reserve,
+    })
+}

@@ -1,0 +1,96 @@
+//! Keys that would be dangerous to read past.
+
+use super::{Given, assert_one};
+
+#[test]
+fn no_protection_is_dropped_in_silence() {
+    for (text, key) in [
+        ("auth: {htpasswd: {realm: r, path: /p}}", "auth.htpasswd"),
+        ("auth: {token: {realm: r}}", "auth.token"),
+        ("auth: {silly: {}}", "auth.silly"),
+        ("auth: htpasswd", "auth.htpasswd"),
+        ("auth: {plugin: {}}", "auth.plugin"),
+        ("http: {tls: {certificate: /c, key: /k}}", "http.tls"),
+        ("http: {tls: {clientcas: [/ca]}}", "http.tls"),
+        ("http: {tls: {letsencrypt: {cachefile: /c}}}", "http.tls"),
+        ("http: {net: unix, addr: /run/x.sock}", "http.net"),
+        ("storage: {s3: {bucket: b}}", "storage.s3"),
+        ("storage: {azure: {container: c}}", "storage.azure"),
+        ("storage: {gcs: {bucket: b}}", "storage.gcs"),
+        ("storage: {swift: {}}", "storage.swift"),
+        ("storage: {oss: {}}", "storage.oss"),
+        ("storage: {inmemory: }", "storage.inmemory"),
+        ("storage: inmemory", "storage.inmemory"),
+        ("proxy: {exec: {command: helper}}", "proxy.exec"),
+        ("proxy: {remotenamespace: library}", "proxy.remotenamespace"),
+        ("hosted: {repositories: [a]}", "hosted"),
+        ("edge: {x: 1}", "edge"),
+        ("warm: {images: [a]}", "warm"),
+    ] {
+        let errors = Given::keys(text).errors();
+        assert_one(&errors, &["/c.yml:2", key, "not supported yet"]);
+    }
+}
+
+#[test]
+fn the_environment_cannot_drop_one_either() {
+    for (name, value, key) in [
+        ("REGISTRY_AUTH", "htpasswd", "auth.htpasswd"),
+        (
+            "REGISTRY_AUTH_HTPASSWD_PATH",
+            "/auth/htpasswd",
+            "auth.htpasswd",
+        ),
+        (
+            "REGISTRY_AUTH_TOKEN_REALM",
+            "https://auth.example.com",
+            "auth.token",
+        ),
+        (
+            "REGISTRY_HTTP_TLS_CERTIFICATE",
+            "/certs/domain.crt",
+            "http.tls",
+        ),
+        (
+            "REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS_0",
+            "a.example",
+            "http.tls",
+        ),
+        ("REGISTRY_HTTP_NET", "unix", "http.net"),
+        ("REGISTRY_STORAGE", "s3", "storage.s3"),
+        ("REGISTRY_STORAGE_S3_BUCKET", "b", "storage.s3"),
+        ("REGISTRY_STORAGE_AZURE_MAX_RETRIES", "3", "storage.azure"),
+        ("REGISTRY_PROXY_EXEC_COMMAND", "helper", "proxy.exec"),
+        ("REGISTRY_WARM_IMAGES", "a,b", "warm"),
+    ] {
+        assert_one(
+            &Given::nothing().with(name, value).errors(),
+            &[name, key, "not supported yet"],
+        );
+    }
+}
+
+#[test]
+fn one_refusal_names_every_variable_behind_it() {
+    let errors = Given::nothing()
+        .with("REGISTRY_AUTH", "htpasswd")
+        .with("REGISTRY_AUTH_HTPASSWD_REALM", "r")
+        .with("REGISTRY_AUTH_HTPASSWD_PATH", "/p")
+        .errors();
+    assert_one(
+        &errors,
+        &[
+            "REGISTRY_AUTH:",
+            "REGISTRY_AUTH_HTPASSWD_REALM",
+            "REGISTRY_AUTH_HTPASSWD_PATH",
+        ],
+    );
+}
+
+#[test]
+fn a_second_storage_driver_is_refused_beside_the_first() {
+    let errors = Given::keys("storage: {filesystem: {rootdirectory: /x}}")
+        .with("REGISTRY_STORAGE_S3_BUCKET", "b")
+        .errors();
+    assert_one(&errors, &["storage.s3"]);
+}

@@ -1,0 +1,129 @@
+//! `/healthz` and `/readyz`.
+//!
+//! Health judges this process and its store, never an upstream: whoever restarts what is unhealthy would restart a cache because
+//! the link is down, and that is when it is needed. Readiness says the same and tells, as detail, how the upstreams were.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use cistern_storage::StorageError;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{StatusCode, header};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::super::Http;
+
+/// How long one look at the store holds: whoever asks often does not make the disk busy.
+const LOOK_HOLDS: Duration = Duration::from_secs(1);
+/// A store that does not answer in this time is not well.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks how things are.
+pub struct Health {
+    check: Box<dyn Fn() -> BoxFuture<'static, Result<(), StorageError>> + Send + Sync>,
+    upstreams: Box<dyn Fn() -> Vec<UpstreamReport> + Send + Sync>,
+    last_look: Mutex<Option<(Instant, Looked)>>,
+}
+
+/// What a look at the store showed: well, or what is told about it.
+type Looked = Result<(), Arc<str>>;
+
+/// How an upstream was when it was last asked. Told, never judged.
+#[derive(Clone, Debug)]
+pub struct UpstreamReport {
+    /// Its host.
+    pub upstream: String,
+    /// Whether the last that was seen of it was silence or a broken link.
+    pub degraded: bool,
+    /// Whether it refused the credentials configured for it.
+    pub credentials_refused: bool,
+}
+
+// === impl UpstreamReport ===
+
+impl UpstreamReport {
+    fn as_json(&self) -> serde_json::Value {
+        let Self {
+            upstream,
+            degraded,
+            credentials_refused,
+        } = self;
+        json!({ "upstream": upstream, "degraded": degraded, "credentials_refused": credentials_refused })
+    }
+}
+
+// === impl Health ===
+
+impl Health {
+    /// `check` looks at the store ([`Storage::check`](cistern_storage::Storage::check)); `upstreams` is asked whenever somebody
+    /// asks for readiness, and must not wait for anything.
+    pub fn new<Look: Future<Output = Result<(), StorageError>> + Send + 'static>(
+        check: impl Fn() -> Look + Send + Sync + 'static,
+        upstreams: impl Fn() -> Vec<UpstreamReport> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            check: Box::new(move || check().boxed()),
+            upstreams: Box::new(upstreams),
+            last_look: Mutex::new(None),
+        }
+    }
+
+    /// Whether the store can be read and written.
+    async fn store(&self) -> Looked {
+        if let Some((at, look)) = &*self.last_look.lock()
+            && at.elapsed() < LOOK_HOLDS
+        {
+            return look.clone();
+        }
+        let look = match tokio::time::timeout(PATIENCE, (self.check)()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store is not well");
+                Err(Arc::from(
+                    "the store cannot be read or written; the log says more",
+                ))
+            }
+            Err(_) => {
+                tracing::error!("the store does not answer");
+                Err(Arc::from("the store does not answer"))
+            }
+        };
+        *self.last_look.lock() = Some((Instant::now(), look.clone()));
+        look
+    }
+}
+
+/// 200 if this process and its store are well, else 503.
+pub(crate) async fn healthz(State(http): State<Arc<Http>>) -> Response {
+    match http.health.store().await {
+        Ok(()) => (StatusCode::OK, "ok\n").into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+/// The same, with what is known of the upstreams.
+pub(crate) async fn readyz(State(http): State<Arc<Http>>) -> Response {
+    let store = http.health.store().await;
+    let ready = store.is_ok();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let store = store.err().unwrap_or_else(|| Arc::from("ok"));
+    let upstreams: Vec<_> = (http.health.upstreams)()
+        .iter()
+        .map(UpstreamReport::as_json)
+        .collect();
+    let report = json!({ "ready": ready, "store": &*store, "upstreams": upstreams });
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        report.to_string(),
+    )
+        .into_response()
+}

@@ -1,0 +1,81 @@
+//! HTTP: the only room that knows axum and hyper, statuses and header names.
+//!
+//! It turns a request into a question to `pull` and the answer into bytes on a socket. It never sees an upstream client, the
+//! index, or a path in the store.
+//!
+//! Never to be added here: a layer that compresses or decompresses (digests and lengths would no longer hold, and clients
+//! decode what they did not ask to have decoded), one that rewrites paths (`Endpoint::parse` is the only splitter), one that
+//! limits how long a body may take (a layer over a bad link takes hours), or a route whose HEAD runs its GET.
+
+mod access;
+pub mod admin;
+mod api;
+mod body;
+mod connection;
+mod error;
+mod layers;
+mod listen;
+mod observe;
+mod request;
+mod request_id;
+mod response;
+mod router;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+
+pub use listen::{Limits, ListenError, Listening, Places, Stopping};
+
+use crate::metrics::Metrics;
+use crate::pull::Pull;
+use crate::repositories::Repositories;
+
+/// Everything an answer can need. Built once by the app, shared by all listeners.
+pub struct Http {
+    /// Which repository a name means.
+    pub repositories: Repositories,
+    /// Reading: what the store holds, and what an upstream can add.
+    pub pull: Pull,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether this process and its store are well.
+    pub health: admin::Health,
+    /// What the configuration says about answers.
+    pub settings: Settings,
+}
+
+/// What `config.yml` says about answers and sockets (`http.*` and `log.accesslog`).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `http.headers`: added to every answer, unless the answer has that header already.
+    pub headers: HeaderMap<HeaderValue>,
+    /// `http.trustedproxies`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// One line per request, or none (`log.accesslog.disabled`).
+    pub access_log: bool,
+    /// Serve the metrics on the main address too.
+    pub metrics_on_main: bool,
+    /// Where the metrics are (`http.debug.prometheus.path`), `/metrics` unless set.
+    pub metrics_path: String,
+    /// `http.draintimeout`: how long running bodies may go on after the first signal.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            trusted_proxies: Vec::new(),
+            access_log: true,
+            metrics_on_main: false,
+            metrics_path: "/metrics".to_owned(),
+            drain: Duration::from_secs(8),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The line of one request in the access log.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cistern_oci::{Digest, Endpoint, Resource};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use ipnet::IpNet;
+
+use super::BodyEnd;
+use crate::http::request::Asked;
+use crate::http::request_id::RequestId;
+use crate::metrics::{Action, Label};
+use crate::pull::Served;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What the line will say. Shares what it can with the request; formats nothing before it is written.
+pub(super) struct Line {
+    method: Method,
+    uri: Uri,
+    action: Action,
+    endpoint: Option<Endpoint>,
+    request_id: RequestId,
+    peer: Option<SocketAddr>,
+    forwarded: Option<IpAddr>,
+    user_agent: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+    status: Option<StatusCode>,
+    digest: Option<Digest>,
+    served: Option<Served>,
+    failure: Option<String>,
+}
+
+// === impl Line ===
+
+impl Line {
+    pub(super) fn of(
+        head: &Parts,
+        asked: &Asked,
+        request_id: &RequestId,
+        peer: Option<SocketAddr>,
+        trusted: &[IpNet],
+    ) -> Self {
+        let headers = &head.headers;
+        Self {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            action: asked.action,
+            endpoint: asked.endpoint().cloned(),
+            request_id: request_id.clone(),
+            peer,
+            forwarded: peer.and_then(|peer| forwarded_for(peer.ip(), headers, trusted)),
+            user_agent: headers.get(header::USER_AGENT).cloned(),
+            authorization: headers.get(header::AUTHORIZATION).cloned(),
+            status: None,
+            digest: None,
+            served: None,
+            failure: None,
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        status: StatusCode,
+        digest: Option<Digest>,
+        served: Option<Served>,
+    ) {
+        self.status = Some(status);
+        self.digest = digest;
+        self.served = served;
+    }
+
+    pub(super) fn failed(&mut self, why: String) {
+        self.failure = Some(why);
+    }
+
+    /// Writes the line. Pages are asked every few seconds by whoever watches over us: theirs are for debugging only.
+    pub(super) fn write(self, bytes: u64, end: BodyEnd, lasted: Duration) {
+        /// One set of fields for both levels: a level must be constant.
+        macro_rules! write_at {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "cistern::access",
+                    $level,
+                    action = self.action.text(),
+                    repository = self.endpoint.as_ref().map(|endpoint| tracing::field::display(&endpoint.repository)),
+                    reference = self.endpoint.as_ref().and_then(reference).map(tracing::field::display),
+                    digest = self.digest.map(tracing::field::display),
+                    status = self.status.map(|status| status.as_u16()),
+                    bytes,
+                    duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+                    served = self.served.map(Label::text),
+                    end = end.text(),
+                    failure = self.failure,
+                    caller = self.forwarded.or(self.peer.map(|peer| peer.ip())).map(tracing::field::display),
+                    user = self.authorization.as_ref().and_then(user_offered).map(|user| tracing::field::display(Escaped(user))),
+                    user_agent = self.user_agent.as_ref().map(|agent| tracing::field::display(Escaped(text(agent)))),
+                    request_id = self.request_id.text(),
+                    "{} {} {}",
+                    self.method,
+                    Escaped(self.uri.path().to_owned()),
+                    self.status.as_ref().map_or("-", StatusCode::as_str),
+                )
+            };
+        }
+        if self.action == Action::Admin {
+            write_at!(tracing::Level::DEBUG);
+        } else {
+            write_at!(tracing::Level::INFO);
+        }
+    }
+}
+
+/// A header as text, whatever bytes it holds.
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// What was asked for inside the repository, as the path names it.
+fn reference(endpoint: &Endpoint) -> Option<String> {
+    match &endpoint.resource {
+        Resource::Blob(digest) | Resource::Referrers(digest) => Some(digest.to_string()),
+        Resource::Manifest(reference) => Some(reference.to_string()),
+        Resource::Upload(upload) => Some(upload.to_string()),
+        Resource::Uploads | Resource::Tags => None,
+    }
+}
+
+/// The user name of a Basic `Authorization`. The password is dropped before anything can print it.
+pub(super) fn user_offered(authorization: &HeaderValue) -> Option<String> {
+    let (scheme, credentials) = authorization.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let mut pair = STANDARD.decode(credentials.trim()).ok()?;
+    let end = pair.iter().position(|byte| *byte == b':')?;
+    pair.truncate(end);
+    Some(String::from_utf8_lossy(&pair).into_owned())
+}
+
+/// The caller behind proxies we trust: the last address, read from the right, that is not one of theirs.
+pub(super) fn forwarded_for(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| {
+        let address = address.to_canonical();
+        trusted.iter().any(|net| net.contains(&address))
+    };
+    if trusted.is_empty() || !is_trusted(&peer) {
+        return None;
+    }
+    let mut farthest = None;
+    for line in headers.get_all(FORWARDED_FOR).iter().rev() {
+        for entry in line.to_str().ok()?.rsplit(',') {
+            let Some(address) = address(entry.trim()) else {
+                return farthest;
+            };
+            farthest = Some(address);
+            if !is_trusted(&address) {
+                return farthest;
+            }
+        }
+    }
+    farthest
+}
+
+/// An address as proxies write it: bare, with a port, or in brackets.
+fn address(entry: &str) -> Option<IpAddr> {
+    let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());
+    entry
+        .parse()
+        .or_else(|_| with_port())
+        .ok()
+        .or_else(|| entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+}
+
+/// Text of a caller, with everything that could move a terminal's cursor or forge a line made visible.
+pub(super) struct Escaped(pub(super) String);
+
+impl fmt::Display for Escaped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if character.is_control() || is_direction(character) {
+                write!(formatter, "{}", character.escape_default())?;
+            } else {
+                fmt::Write::write_char(formatter, character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Marks that reorder or break text: bidirectional controls, line and paragraph separators.
+fn is_direction(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

@@ -1,0 +1,163 @@
+//! Sockets before HTTP: a closed set of kinds, so that TLS can be added as one more.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rustix::fs::Mode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
+
+/// Who may read and write the admin socket: its owner.
+const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub(super) enum Listener {
+    /// TCP without TLS.
+    Plain(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Binds a TCP address, for example `:5000` (every address, IPv6 and IPv4), `127.0.0.1:0` or `localhost:5000`; says which
+    /// address it became.
+    ///
+    /// # Errors
+    /// What the system says: in use, not permitted, no such name.
+    pub(super) async fn bind(address: &str) -> io::Result<(Self, SocketAddr)> {
+        let bound = match address.strip_prefix(':') {
+            None => TcpListener::bind(address).await,
+            Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+                Err(error) if lacks_ipv6(&error) => {
+                    TcpListener::bind(format!("0.0.0.0:{port}")).await
+                }
+                bound => bound,
+            },
+        };
+        let listener = bound?;
+        let address = listener.local_addr()?;
+        Ok((Self::Plain(listener), address))
+    }
+
+    /// Binds a Unix socket that only its owner may use. A socket left behind by an earlier process is replaced: the caller holds
+    /// the lock of the store it lies in.
+    ///
+    /// # Errors
+    /// What the system says; a path beyond about a hundred bytes is refused by every Unix.
+    pub(super) fn bind_owner_only(path: &Path) -> io::Result<Self> {
+        match rustix::fs::unlink(path) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let socket = UnixSocket::new_stream()?;
+        // Linux takes the mode of the new file from the socket, so that there is no moment in which others could connect.
+        let _ = rustix::fs::fchmod(socket.as_fd(), OWNER_ONLY);
+        socket.bind(path)?;
+        rustix::fs::chmod(path, OWNER_ONLY)?;
+        socket.listen(BACKLOG).map(Self::Unix)
+    }
+
+    /// The next connection, and who is at its other end.
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+        match self {
+            Self::Plain(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Heads and last pieces must not wait for an acknowledgement.
+                stream.set_nodelay(true)?;
+                Ok((Socket::Plain(stream), Some(peer)))
+            }
+            Self::Unix(listener) => listener
+                .accept()
+                .await
+                .map(|(stream, _)| (Socket::Unix(stream), None)),
+        }
+    }
+}
+
+/// A kernel that was started without IPv6.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    let number = error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error);
+    matches!(
+        number,
+        Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL)
+    )
+}
+
+/// One connection, before HTTP.
+#[derive(Debug)]
+pub(super) enum Socket {
+    /// TCP without TLS.
+    Plain(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
+}
+
+/// Runs `$call` on whichever stream it is.
+macro_rules! on_stream {
+    ($socket:expr, $stream:ident => $call:expr) => {
+        match $socket.get_mut() {
+            Socket::Plain($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            Socket::Unix($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+        }
+    };
+}
+
+// === impl Socket ===
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(self, stream => stream.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(self, stream => stream.poll_write_vectored(context, pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_shutdown(context))
+    }
+}

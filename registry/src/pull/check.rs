@@ -1,0 +1,256 @@
+//! Asking an upstream about a tag, and fetching manifests, once for all who want to know.
+
+use std::sync::Arc;
+
+use cistern_oci::{Digest, Manifest, Reference, Tag};
+use cistern_storage::{Checked, StorageError, TagRecord};
+use tokio::time::Instant;
+
+use super::flights::Flight;
+use super::freshness::WhenGone;
+use super::{Parts, TagKey};
+use crate::metrics::{TagCheck, UpstreamKind};
+use crate::repositories::Mirror;
+use crate::upstream::{Fault, Heard, UpstreamError};
+
+/// Why a check or a fetch gave no manifest.
+#[derive(Clone, Debug)]
+pub(super) enum Failed {
+    Upstream(UpstreamError),
+    Storage(StorageError),
+    Interrupted,
+}
+
+impl Failed {
+    /// Whether the upstream says that there is no such thing.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Upstream(error) if matches!(error.fault, Fault::NotFound(_)))
+    }
+}
+
+/// What a check or a fetch gives.
+pub(super) type Outcome = Result<Manifest, Failed>;
+
+/// Asks one mirror's upstream.
+pub(super) struct Checker<'a> {
+    pub(super) parts: &'a Arc<Parts>,
+    pub(super) mirror: &'a Mirror,
+}
+
+impl Checker<'_> {
+    /// The running check of this tag, or a new one. `record` is what is known of it.
+    pub(super) fn check(&self, tag: Tag, record: Option<TagRecord>) -> (Flight<Outcome>, bool) {
+        let key = (self.mirror.name.clone(), tag.clone());
+        let (parts, mirror) = (Arc::clone(self.parts), self.mirror.clone());
+        self.parts
+            .checks
+            .join_or_start(key, move |heard| async move {
+                let task = Task {
+                    parts,
+                    mirror,
+                    heard,
+                };
+                let outcome = task.resolve(&tag).await;
+                task.conclude(&tag, record.as_ref(), &outcome).await;
+                outcome
+            })
+    }
+
+    /// The running fetch of this manifest, or a new one.
+    pub(super) fn fetch(&self, digest: Digest) -> (Flight<Outcome>, bool) {
+        let key = (self.mirror.name.clone(), digest);
+        let (parts, mirror) = (Arc::clone(self.parts), self.mirror.clone());
+        self.parts
+            .fetches
+            .join_or_start(key.clone(), move |heard| async move {
+                let task = Task {
+                    parts,
+                    mirror,
+                    heard,
+                };
+                let outcome = task.get(&Reference::Digest(digest)).await;
+                if let Err(Failed::Upstream(error)) = &outcome {
+                    task.parts.refused_manifests.note(key, error);
+                }
+                outcome
+            })
+    }
+}
+
+struct Task {
+    parts: Arc<Parts>,
+    mirror: Mirror,
+    heard: Heard,
+}
+
+impl Task {
+    /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new.
+    async fn resolve(&self, tag: &Tag) -> Outcome {
+        let reference = Reference::Tag(tag.clone());
+        let upstream = &self.mirror.upstream;
+        let head = upstream.head_manifest(&self.mirror.name_there, &reference, &self.heard);
+        let head = self.counted(UpstreamKind::ManifestHead, head.await)?;
+        if let Some(manifest) = head.manifest {
+            return self.keep(manifest).await;
+        }
+        let Some(digest) = head.digest else {
+            return self.get(&reference).await;
+        };
+        let stored = self
+            .parts
+            .storage
+            .repositories()
+            .manifest(&self.mirror.name, &digest)
+            .await;
+        if let Some(manifest) = stored.map_err(Failed::Storage)? {
+            return Ok(manifest);
+        }
+        match self.fetch_named(digest).await {
+            // Some upstreams know a manifest by its tag alone, and digest headers have been wrong: the tag decides.
+            Err(Failed::Upstream(error))
+                if matches!(error.fault, Fault::NotFound(_) | Fault::Invalid(_)) =>
+            {
+                self.get(&reference).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// By digest, together with whoever asks for that digest by itself.
+    async fn fetch_named(&self, digest: Digest) -> Outcome {
+        let checker = Checker {
+            parts: &self.parts,
+            mirror: &self.mirror,
+        };
+        let (mut fetch, _) = checker.fetch(digest);
+        let heard = fetch.heard().clone();
+        let mut outcome = std::pin::pin!(fetch.outcome());
+        loop {
+            tokio::select! {
+                value = &mut outcome => return value.unwrap_or(Err(Failed::Interrupted)),
+                () = heard.next() => self.heard.answer(),
+            }
+        }
+    }
+
+    async fn get(&self, reference: &Reference) -> Outcome {
+        let upstream = &self.mirror.upstream;
+        let fetched = upstream.get_manifest(&self.mirror.name_there, reference, &self.heard);
+        let fetched = self.counted(UpstreamKind::ManifestGet, fetched.await)?;
+        self.keep(fetched).await
+    }
+
+    fn counted<T>(
+        &self,
+        kind: UpstreamKind,
+        answer: Result<T, UpstreamError>,
+    ) -> Result<T, Failed> {
+        let host = self.mirror.upstream.host();
+        self.parts
+            .counted(kind, host, answer)
+            .map_err(Failed::Upstream)
+    }
+
+    /// A manifest that cannot be kept (no space, a read-only store) is served all the same.
+    async fn keep(&self, manifest: Manifest) -> Outcome {
+        match self
+            .parts
+            .storage
+            .repositories()
+            .put_manifest(&self.mirror.name, &manifest)
+            .await
+        {
+            Ok(()) => {}
+            Err(error @ (StorageError::Full | StorageError::ReadOnly)) => {
+                tracing::warn!(repository = %self.mirror.name, digest = %manifest.digest, reason = %error, "manifest is passed through and not kept");
+            }
+            Err(error) => return Err(Failed::Storage(error)),
+        }
+        Ok(manifest)
+    }
+
+    /// Writes down what the check has shown.
+    async fn conclude(&self, tag: &Tag, record: Option<&TagRecord>, outcome: &Outcome) {
+        let key: TagKey = (self.mirror.name.clone(), tag.clone());
+        let host = self.mirror.upstream.host();
+        match outcome {
+            Ok(manifest) => {
+                self.parts.links.note_answer(host);
+                self.count_found(record, manifest);
+                self.tell_move(&key, record, manifest);
+                self.point(tag, &manifest.digest).await;
+                self.parts.checked.insert(key, Instant::now());
+            }
+            Err(failed) => {
+                let checks = &self.parts.metrics.tag_checks;
+                if failed.is_gone() {
+                    checks.count(TagCheck::Gone);
+                    self.forget_if_followed(tag).await;
+                } else {
+                    checks.count(TagCheck::Failed);
+                }
+                self.remember(key, failed);
+            }
+        }
+    }
+
+    fn remember(&self, key: TagKey, failed: &Failed) {
+        if let Failed::Upstream(error) = failed {
+            self.parts
+                .links
+                .note_error(self.mirror.upstream.host(), error);
+            tracing::warn!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "tag could not be checked");
+            self.parts.refused_tags.note(key, error);
+        }
+    }
+
+    async fn point(&self, tag: &Tag, digest: &Digest) {
+        let checked = Checked {
+            at: self.parts.clock.now(),
+            source: self.mirror.upstream.host().into(),
+        };
+        let set = self
+            .parts
+            .storage
+            .repositories()
+            .set_tag(&self.mirror.name, tag, digest, checked)
+            .await;
+        match set {
+            Ok(()) | Err(StorageError::ReadOnly | StorageError::Full) => {}
+            Err(error) => {
+                tracing::warn!(repository = %self.mirror.name, %tag, %error, "tag is not written down");
+            }
+        }
+    }
+
+    async fn forget_if_followed(&self, tag: &Tag) {
+        if self.parts.policy.when_gone == WhenGone::Follow
+            && let Err(error) = self
+                .parts
+                .storage
+                .repositories()
+                .remove_tag(&self.mirror.name, tag)
+                .await
+        {
+            tracing::warn!(repository = %self.mirror.name, %tag, %error, "tag is gone upstream and could not be removed");
+        }
+    }
+
+    fn count_found(&self, record: Option<&TagRecord>, manifest: &Manifest) {
+        let found = match record {
+            None => TagCheck::New,
+            Some(record) if record.digest == manifest.digest => TagCheck::Unchanged,
+            Some(_) => TagCheck::Moved,
+        };
+        self.parts.metrics.tag_checks.count(found);
+    }
+
+    fn tell_move(&self, key: &TagKey, record: Option<&TagRecord>, manifest: &Manifest) {
+        let moved = record.is_some_and(|record| record.digest != manifest.digest);
+        if moved && self.parts.served_stale.contains_key(key) {
+            tracing::warn!(repository = %key.0, tag = %key.1, digest = %manifest.digest, "tag was served stale and has moved");
+            self.parts.metrics.stale_tags_moved.inc();
+        }
+        self.parts.served_stale.invalidate(key);
+    }
+}

@@ -1,0 +1,54 @@
+//! Small reads far ahead of a running download: a lazy puller's table of contents at the end of a large layer (law 9).
+
+use std::time::Duration;
+
+use cistern_oci::RangeRequest;
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::blobs::Request;
+use super::body::BlobBody;
+use super::downloads::{AheadPermit, Running};
+use super::{OpenedBlob, Parts, pass_through};
+use crate::metrics::PassedThrough;
+
+/// A read this small may be fetched by itself.
+const SMALL: u64 = 1024 * 1024;
+/// What begins this near will be here soon enough.
+const NEAR: u64 = 4 * 1024 * 1024;
+/// How long an upstream may take to begin; after that the running download is waited for as for any other range.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens the range by a request of its own, if it is one of those and there is leave for it.
+pub(super) async fn open(
+    parts: &Parts,
+    request: Request<'_>,
+    range: RangeRequest,
+    running: &Running,
+) -> Option<OpenedBlob> {
+    if matches!(range, RangeRequest::FromTo { last: None, .. }) {
+        return None;
+    }
+    let size = request.named.or_else(|| running.blob.size())?;
+    let part = range.within(size).ok()?;
+    if part.length() > SMALL || part.first <= running.blob.readable().saturating_add(NEAR) {
+        return None;
+    }
+    let permit = running.ahead.take(part.length(), size)?;
+    let opening = pass_through::open_part(parts, request.mirror, request.digest, part, size);
+    let opened = timeout(PATIENCE, opening).await.ok()?.ok()?;
+    parts.metrics.passed_through.count(PassedThrough::FarRange);
+    Some(keep_until_read(opened, permit))
+}
+
+/// The permit is given back when the body was read or dropped.
+fn keep_until_read(opened: OpenedBlob, permit: AheadPermit) -> OpenedBlob {
+    let body = opened.body.map(|body| {
+        let held = body.map(move |piece| {
+            let _held = &permit;
+            piece
+        });
+        BlobBody::Passing(held.boxed())
+    });
+    OpenedBlob { body, ..opened }
+}

@@ -1,0 +1,241 @@
+//! Resolving a reference to a manifest: by digest it never changes, by tag its upstream is asked from time to time.
+
+use std::sync::Arc;
+
+use cistern_oci::{Digest, Manifest, Reference, Tag};
+use cistern_storage::{StorageError, TagRecord};
+
+use super::check::{Checker, Failed};
+use super::freshness::{Freshness, WhenGone, judge};
+use super::patience::Patience;
+use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
+use crate::metrics::TagCheck;
+use crate::repositories::{Mirror, Repository};
+use crate::upstream::Fault;
+
+/// Reads manifests.
+pub(super) struct Manifests<'a> {
+    pub(super) parts: &'a Arc<Parts>,
+}
+
+impl Manifests<'_> {
+    /// The manifest that `reference` means in this repository.
+    pub(super) async fn find(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<FoundManifest, PullError> {
+        match (repository, reference) {
+            (_, Reference::Digest(digest)) => self.by_digest(repository, *digest).await,
+            (Repository::Hosted(_), Reference::Tag(tag)) => {
+                self.by_hosted_tag(repository, tag).await
+            }
+            (Repository::Mirror(mirror), Reference::Tag(tag)) => {
+                self.by_mirrored_tag(mirror, tag).await
+            }
+        }
+    }
+
+    async fn by_digest(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+    ) -> Result<FoundManifest, PullError> {
+        if let Some(manifest) = self
+            .parts
+            .storage
+            .repositories()
+            .manifest(repository.name(), &digest)
+            .await?
+        {
+            self.parts.storage.blobs().note_use(&digest);
+            return Ok(FoundManifest::new(manifest, Served::Hit));
+        }
+        let unknown = |asked| PullError::ManifestUnknown(Reference::Digest(digest), asked);
+        let Repository::Mirror(mirror) = repository else {
+            return Err(unknown(None));
+        };
+        if let Some(asked) = self
+            .parts
+            .refused_manifests
+            .get(&(mirror.name.clone(), digest))
+        {
+            return Err(manifest_error(Reference::Digest(digest), asked));
+        }
+        let (mut fetch, joined) = Checker {
+            parts: self.parts,
+            mirror,
+        }
+        .fetch(digest);
+        let heard = fetch.heard().clone();
+        match Patience::HEADERS.wait(&heard, fetch.outcome()).await {
+            None => Err(PullError::StillFetching),
+            Some(None) => Err(PullError::Interrupted),
+            Some(Some(Err(failed))) => Err(error_of(Reference::Digest(digest), failed)),
+            Some(Some(Ok(manifest))) => Ok(FoundManifest::new(
+                manifest,
+                if joined { Served::Joined } else { Served::Miss },
+            )),
+        }
+    }
+
+    async fn by_hosted_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<FoundManifest, PullError> {
+        let repositories = self.parts.storage.repositories();
+        let record = repositories.tag(repository.name(), tag).await?;
+        let manifest = match &record {
+            Some(record) => {
+                repositories
+                    .manifest(repository.name(), &record.digest)
+                    .await?
+            }
+            None => None,
+        };
+        let found = manifest.map(|manifest| FoundManifest::new(manifest, Served::Hit));
+        found.ok_or_else(|| PullError::ManifestUnknown(Reference::Tag(tag.clone()), None))
+    }
+
+    async fn by_mirrored_tag(
+        &self,
+        mirror: &Mirror,
+        tag: &Tag,
+    ) -> Result<FoundManifest, PullError> {
+        let key = (mirror.name.clone(), tag.clone());
+        let record = self
+            .parts
+            .storage
+            .repositories()
+            .tag(&mirror.name, tag)
+            .await?;
+        let known = self.known(mirror, record.as_ref()).await?;
+        if self.judge(mirror, &key, record.as_ref()) == Freshness::Fresh
+            && let Some(manifest) = known.clone()
+        {
+            self.parts.metrics.tag_checks.count(TagCheck::Fresh);
+            self.parts.storage.blobs().note_use(&manifest.digest);
+            return Ok(FoundManifest::new(manifest, Served::Hit));
+        }
+        if let Some(asked) = self.parts.refused_tags.get(&key) {
+            return self.stale_or(
+                &key,
+                known,
+                manifest_error(Reference::Tag(tag.clone()), asked),
+            );
+        }
+        let (mut check, joined) = Checker {
+            parts: self.parts,
+            mirror,
+        }
+        .check(tag.clone(), record);
+        if known.is_some() && self.parts.links.is_degraded(mirror.upstream.host()) {
+            // The check goes on behind our back; this caller has waited for enough silence before.
+            return self.stale_or(&key, known, PullError::StillFetching);
+        }
+        let patience = if known.is_some() {
+            Patience::check(self.parts.check_deadline)
+        } else {
+            Patience::HEADERS
+        };
+        let heard = check.heard().clone();
+        match patience.wait(&heard, check.outcome()).await {
+            None => {
+                self.parts.links.note_silence(mirror.upstream.host());
+                self.stale_or(&key, known, PullError::StillFetching)
+            }
+            Some(None) => self.stale_or(&key, known, PullError::Interrupted),
+            Some(Some(Err(failed))) => {
+                let follow = failed.is_gone() && self.parts.policy.when_gone == WhenGone::Follow;
+                let error = error_of(Reference::Tag(tag.clone()), failed);
+                self.stale_or(&key, known.filter(|_| !follow), error)
+            }
+            Some(Some(Ok(manifest))) => Ok(FoundManifest::checked(manifest, known, joined)),
+        }
+    }
+
+    fn judge(&self, mirror: &Mirror, key: &TagKey, record: Option<&TagRecord>) -> Freshness {
+        let since_check = self.parts.checked.get(key).map(|at| at.elapsed());
+        judge(
+            record,
+            mirror.upstream.host(),
+            since_check,
+            &self.parts.policy,
+            self.parts.clock.now(),
+        )
+    }
+
+    async fn known(
+        &self,
+        mirror: &Mirror,
+        record: Option<&TagRecord>,
+    ) -> Result<Option<Manifest>, StorageError> {
+        match record {
+            Some(record) => {
+                self.parts
+                    .storage
+                    .repositories()
+                    .manifest(&mirror.name, &record.digest)
+                    .await
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// What is known, marked as stale; without it, the error.
+    fn stale_or(
+        &self,
+        key: &TagKey,
+        known: Option<Manifest>,
+        error: PullError,
+    ) -> Result<FoundManifest, PullError> {
+        let Some(manifest) = known else {
+            return Err(error);
+        };
+        self.parts.metrics.tag_checks.count(TagCheck::Stale);
+        self.parts.served_stale.insert(key.clone(), ());
+        self.parts.storage.blobs().note_use(&manifest.digest);
+        Ok(FoundManifest {
+            manifest,
+            served: Served::Stale,
+            stale: true,
+        })
+    }
+}
+
+impl FoundManifest {
+    fn new(manifest: Manifest, served: Served) -> Self {
+        Self {
+            manifest,
+            served,
+            stale: false,
+        }
+    }
+
+    /// After a check: a hit when the tag had not moved.
+    fn checked(manifest: Manifest, known: Option<Manifest>, joined: bool) -> Self {
+        let unchanged = known.is_some_and(|known| known.digest == manifest.digest);
+        let served = match (unchanged, joined) {
+            (true, _) => Served::Hit,
+            (false, true) => Served::Joined,
+            (false, false) => Served::Miss,
+        };
+        Self::new(manifest, served)
+    }
+}
+
+fn error_of(reference: Reference, failed: Failed) -> PullError {
+    match failed {
+        Failed::Upstream(error) => manifest_error(reference, Asked::now(error)),
+        Failed::Storage(error) => PullError::Storage(error),
+        Failed::Interrupted => PullError::Interrupted,
+    }
+}
+
+fn manifest_error(reference: Reference, asked: Asked) -> PullError {
+    match asked.error.fault {
+        Fault::NotFound(_) => PullError::ManifestUnknown(reference, Some(asked)),
+        _ => PullError::Upstream(asked),
+    }
+}

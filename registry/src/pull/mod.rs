@@ -1,0 +1,310 @@
+//! Reading, the brain of the cache: what is here is served, what is not is fetched once for all who ask.
+//!
+//! This room knows `storage` and `upstream`. It must not know axum, status codes or header names: it answers in the words of
+//! what was asked for, and `http` translates.
+
+mod blobs;
+mod body;
+mod check;
+mod download;
+mod downloads;
+mod error;
+mod far;
+mod flights;
+mod freshness;
+mod links;
+mod manifests;
+mod pass_through;
+mod patience;
+mod remembered;
+mod tags;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cistern_oci::{ByteRange, Digest, Manifest, RangeRequest, Reference, RepositoryName, Tag};
+use cistern_storage::{Clock, Storage};
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+pub use self::body::{BlobBody, BodyBroke};
+pub use self::error::{Asked, PullError};
+pub use self::freshness::{Freshness, TagPolicy, WhenGone, judge};
+pub use self::links::Links;
+
+use self::check::Outcome;
+use self::download::Suspects;
+use self::downloads::Downloads;
+use self::flights::Flights;
+use self::remembered::Remembered;
+use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
+use crate::repositories::Repository;
+use crate::upstream::{Fault, UpstreamError};
+
+/// How a request was answered: the log line's outcome and the metrics' label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Served {
+    /// From what is here.
+    Hit,
+    /// From work that another caller had started.
+    Joined,
+    /// It was fetched for this caller.
+    Miss,
+    /// From what is here, unconfirmed.
+    Stale,
+    /// Not at all.
+    Refused,
+}
+
+/// What of a blob is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Its existence and size only. Never starts a download.
+    Head,
+    /// All of it.
+    Whole,
+    /// One range of it.
+    Part(RangeRequest),
+}
+
+/// A blob that can be sent.
+pub struct OpenedBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its whole size in bytes.
+    pub size: u64,
+    /// The part that `body` holds; `None` for the whole blob.
+    pub part: Option<ByteRange>,
+    /// The bytes; `None` after [`Want::Head`].
+    pub body: Option<BlobBody>,
+    /// How it came.
+    pub served: Served,
+}
+
+impl OpenedBlob {
+    fn head(digest: Digest, size: u64, served: Served) -> Self {
+        Self {
+            digest,
+            size,
+            part: None,
+            body: None,
+            served,
+        }
+    }
+}
+
+/// A manifest that can be sent.
+#[derive(Clone, Debug)]
+pub struct FoundManifest {
+    /// The exact bytes, their digest and media type.
+    pub manifest: Manifest,
+    /// How it came.
+    pub served: Served,
+    /// The tag could not be confirmed: say so.
+    pub stale: bool,
+}
+
+/// A page of a repository's tags, sorted by bytes.
+#[derive(Clone, Debug)]
+pub struct TagPage {
+    /// The tags of this page.
+    pub tags: Vec<Tag>,
+    /// Whether there are tags after this page.
+    pub more: bool,
+    /// The list could not be confirmed: say so.
+    pub stale: bool,
+    /// How it came.
+    pub served: Served,
+}
+
+/// A page of the repositories in the store, sorted by bytes.
+#[derive(Clone, Debug)]
+pub struct CatalogPage {
+    /// The names of this page.
+    pub names: Vec<RepositoryName>,
+    /// Whether there are names after this page.
+    pub more: bool,
+}
+
+/// What the pull room is built from.
+pub struct PullOptions {
+    /// Bytes and links.
+    pub storage: Storage,
+    /// Where background work runs.
+    pub tasks: TaskTracker,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// How tags age.
+    pub policy: TagPolicy,
+    /// How long an upstream may be silent before a caller gets what is known (`proxy.checkdeadline`).
+    pub check_deadline: Duration,
+}
+
+type TagKey = (RepositoryName, Tag);
+type DigestKey = (RepositoryName, Digest);
+
+/// Tags whose last check within this run is remembered; others are judged by the wall clock.
+const CHECKED_TAGS: u64 = 100_000;
+/// Tag lists kept in memory while they are fresh.
+const FRESH_LISTINGS: u64 = 100;
+/// Downloads at once: each costs a connection, a file and one buffer.
+const DOWNLOADS_AT_ONCE: usize = 64;
+
+/// The parts every piece of pull work shares.
+pub(crate) struct Parts {
+    storage: Storage,
+    tasks: TaskTracker,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    policy: TagPolicy,
+    check_deadline: Duration,
+    downloads: Downloads,
+    slots: Semaphore,
+    suspects: Suspects,
+    links: Links,
+    checks: Flights<TagKey, Outcome>,
+    fetches: Flights<DigestKey, Outcome>,
+    listings: Flights<RepositoryName, Result<Arc<[Tag]>, UpstreamError>>,
+    checked: Cache<TagKey, Instant>,
+    served_stale: Cache<TagKey, ()>,
+    fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
+    refused_tags: Remembered<TagKey>,
+    refused_manifests: Remembered<DigestKey>,
+    refused_blobs: Remembered<DigestKey>,
+    refused_listings: Remembered<RepositoryName>,
+}
+
+impl Parts {
+    /// Counts one question to an upstream, and hands its answer on.
+    fn counted<T>(
+        &self,
+        kind: UpstreamKind,
+        upstream: &str,
+        answer: Result<T, UpstreamError>,
+    ) -> Result<T, UpstreamError> {
+        let outcome = answer
+            .as_ref()
+            .map_or_else(outcome_of, |_| UpstreamOutcome::Ok);
+        self.metrics
+            .upstream_requests
+            .count(upstream, kind, outcome);
+        if outcome == UpstreamOutcome::Refused {
+            self.metrics.credentials_refused.of(upstream).inc();
+        }
+        answer
+    }
+}
+
+fn outcome_of(error: &UpstreamError) -> UpstreamOutcome {
+    match error.fault {
+        Fault::NotFound(_) => UpstreamOutcome::NotFound,
+        Fault::CredentialsRefused { .. } => UpstreamOutcome::Refused,
+        Fault::RateLimited { .. } => UpstreamOutcome::RateLimited,
+        Fault::Status(_) | Fault::Invalid(_) => UpstreamOutcome::Broken,
+        Fault::Unreachable { .. } => UpstreamOutcome::Unreachable,
+    }
+}
+
+/// Reading from the cache.
+#[derive(Clone)]
+pub struct Pull {
+    parts: Arc<Parts>,
+}
+
+impl Pull {
+    /// Builds the room.
+    pub fn new(options: PullOptions) -> Self {
+        let PullOptions {
+            storage,
+            tasks,
+            clock,
+            metrics,
+            policy,
+            check_deadline,
+        } = options;
+        let fresh_listings = Cache::builder()
+            .max_capacity(FRESH_LISTINGS)
+            .time_to_live(policy.check_every)
+            .build();
+        let parts = Parts {
+            storage,
+            clock,
+            metrics,
+            policy,
+            check_deadline,
+            downloads: Downloads::new(),
+            slots: Semaphore::new(DOWNLOADS_AT_ONCE),
+            suspects: Suspects::new(),
+            links: Links::default(),
+            checks: Flights::new(tasks.clone()),
+            fetches: Flights::new(tasks.clone()),
+            listings: Flights::new(tasks.clone()),
+            checked: Cache::new(CHECKED_TAGS),
+            served_stale: Cache::new(CHECKED_TAGS),
+            fresh_listings,
+            refused_tags: Remembered::new(),
+            refused_manifests: Remembered::new(),
+            refused_blobs: Remembered::new(),
+            refused_listings: Remembered::new(),
+            tasks,
+        };
+        Self {
+            parts: Arc::new(parts),
+        }
+    }
+
+    /// Opens a blob of this repository.
+    pub async fn blob(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+        want: Want,
+    ) -> Result<OpenedBlob, PullError> {
+        blobs::Blobs { parts: &self.parts }
+            .open(repository, digest, want)
+            .await
+    }
+
+    /// The manifest that a tag or a digest means in this repository.
+    pub async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<FoundManifest, PullError> {
+        manifests::Manifests { parts: &self.parts }
+            .find(repository, reference)
+            .await
+    }
+
+    /// A page of this repository's tags: those after `after` (exclusive), at most `at_most`.
+    pub async fn tags(
+        &self,
+        repository: &Repository,
+        after: Option<&str>,
+        at_most: Option<usize>,
+    ) -> Result<TagPage, PullError> {
+        tags::Tags { parts: &self.parts }
+            .list(repository, after, at_most)
+            .await
+    }
+
+    /// A page of the repositories in the store.
+    pub async fn catalog(
+        &self,
+        after: Option<&str>,
+        at_most: Option<usize>,
+    ) -> Result<CatalogPage, PullError> {
+        tags::Tags { parts: &self.parts }
+            .catalog(after, at_most)
+            .await
+    }
+
+    /// How the links to upstreams are.
+    pub fn links(&self) -> &Links {
+        &self.parts.links
+    }
+}

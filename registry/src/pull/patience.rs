@@ -1,0 +1,107 @@
+//! How long a caller waits for an upstream: so long as it gives signs of life, and never beyond a total.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::upstream::Heard;
+
+/// The limits of one wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// The longest silence borne; every answer on the way (challenge, token, redirect, HEAD) starts it anew.
+    pub silence: Duration,
+    /// The longest wait in all.
+    pub total: Duration,
+}
+
+impl Patience {
+    /// Headers must leave within 30 s of the request (containerd's response header timeout); this leaves a margin.
+    pub(super) const HEADERS: Self = Self {
+        silence: Duration::from_secs(25),
+        total: Duration::from_secs(25),
+    };
+
+    /// `proxy.checkdeadline` for silence, 10 s in all.
+    pub(super) fn check(deadline: Duration) -> Self {
+        Self {
+            silence: deadline,
+            total: deadline.max(Duration::from_secs(10)),
+        }
+    }
+
+    /// Waits for `work`; `None` when patience ended first. The work itself is not disturbed if it runs elsewhere.
+    pub(super) async fn wait<T>(self, heard: &Heard, work: impl Future<Output = T>) -> Option<T> {
+        let end = Instant::now() + self.total;
+        timeout_at(end, self.wait_while_heard(heard, work))
+            .await
+            .ok()
+            .flatten()
+    }
+
+    async fn wait_while_heard<T>(self, heard: &Heard, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let silent_at = Instant::now() + self.silence;
+            tokio::select! {
+                biased;
+                value = &mut work => return Some(value),
+                () = heard.next() => {}
+                () = sleep_until(silent_at) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(3);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_borne_for_the_deadline_only() {
+        let started = Instant::now();
+        let waited = Patience::check(DEADLINE)
+            .wait(&Heard::default(), sleep(Duration::from_secs(60)))
+            .await;
+        assert!(waited.is_none());
+        assert_eq!(started.elapsed(), DEADLINE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_answer_on_the_way_starts_the_deadline_anew() {
+        let heard = Heard::default();
+        let upstream = heard.clone();
+        let work = async move {
+            for _ in 0..3 {
+                sleep(Duration::from_secs(2)).await;
+                upstream.answer();
+            }
+            "digest"
+        };
+        assert_eq!(
+            Patience::check(DEADLINE).wait(&heard, work).await,
+            Some("digest")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_talkative_upstream_is_given_ten_seconds_in_all() {
+        let heard = Heard::default();
+        let upstream = heard.clone();
+        let started = Instant::now();
+        let work = async move {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                upstream.answer();
+            }
+        };
+        let waited: Option<()> = Patience::check(DEADLINE).wait(&heard, work).await;
+        assert!(waited.is_none());
+        assert_eq!(started.elapsed(), Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,141 @@
+//! Which repository a name means: one that lives here, or a mirror of one elsewhere.
+//!
+//! Everything later in a request reads the answer of [`Repositories::find`] and never the name that was asked for: the name
+//! in the store and the name at the upstream may differ from it (Docker Hub's `library/`).
+
+use std::sync::Arc;
+
+use cistern_oci::RepositoryName;
+
+use crate::upstream::Upstream;
+
+/// A repository as a request may use it.
+#[derive(Clone)]
+pub enum Repository {
+    /// It lives here and is never asked for upstream.
+    Hosted(Hosted),
+    /// It is a copy, filled as callers ask, of a repository of another registry.
+    Mirror(Mirror),
+}
+
+impl Repository {
+    /// The name under which it is kept in the store.
+    pub fn name(&self) -> &RepositoryName {
+        match self {
+            Self::Hosted(hosted) => &hosted.name,
+            Self::Mirror(mirror) => &mirror.name,
+        }
+    }
+}
+
+/// A repository whose only home is this registry.
+#[derive(Clone)]
+pub struct Hosted {
+    /// Its name, here and in the store.
+    pub name: RepositoryName,
+}
+
+/// A repository that is a copy of one at an upstream.
+#[derive(Clone)]
+pub struct Mirror {
+    /// The name under which it is kept in the store.
+    pub name: RepositoryName,
+    /// Its name at the upstream.
+    pub name_there: RepositoryName,
+    /// The registry it mirrors.
+    pub upstream: Upstream,
+}
+
+/// The `ns` of a request names a registry that is not mirrored here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is not a repository of this registry: it does not mirror {namespace}")]
+pub struct NotMirrored {
+    /// The repository asked for.
+    pub name: RepositoryName,
+    /// The registry host the client meant, as it was sent.
+    pub namespace: String,
+}
+
+/// The host of Docker Hub's registry.
+const DOCKER_HUB: &str = "registry-1.docker.io";
+
+/// Decides what a repository name means.
+#[derive(Clone)]
+pub struct Repositories {
+    upstream: Option<Upstream>,
+    /// Lower-case host names, with and without port, that mean our upstream or ourselves.
+    names: Arc<[String]>,
+    docker_hub: bool,
+}
+
+impl Repositories {
+    /// `upstream`: the one mirrored registry, or none, in which case every repository is hosted.
+    /// `names`: every host name, with and without port, that clients may mean by `ns`: the upstream's, its aliases, our own.
+    pub fn new<'a>(upstream: Option<Upstream>, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let docker_hub = upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.host() == DOCKER_HUB);
+        Self {
+            upstream,
+            names: names.into_iter().map(str::to_ascii_lowercase).collect(),
+            docker_hub,
+        }
+    }
+
+    /// The repository that `name` means.
+    ///
+    /// `namespace` is the `ns` parameter (distribution-spec, "Registry Proxying"): the registry the client wanted when it was
+    /// sent here by a mirror setting. It is a key to look up, never an address to dial. `own_host` is the `Host` the client
+    /// used for us, which is a name of ours by definition.
+    pub fn find(
+        &self,
+        name: &RepositoryName,
+        namespace: Option<&str>,
+        own_host: Option<&str>,
+    ) -> Result<Repository, NotMirrored> {
+        if let Some(namespace) = namespace
+            && !self.knows(namespace, own_host)
+        {
+            return Err(NotMirrored {
+                name: name.clone(),
+                namespace: namespace.to_owned(),
+            });
+        }
+        let Some(upstream) = &self.upstream else {
+            return Ok(Repository::Hosted(Hosted { name: name.clone() }));
+        };
+        let name = if self.docker_hub {
+            with_library(name)
+        } else {
+            name.clone()
+        };
+        Ok(Repository::Mirror(Mirror {
+            name_there: name.clone(),
+            name,
+            upstream: upstream.clone(),
+        }))
+    }
+
+    fn knows(&self, namespace: &str, own_host: Option<&str>) -> bool {
+        own_host.is_some_and(|host| host.eq_ignore_ascii_case(namespace))
+            || self
+                .names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(namespace))
+    }
+
+    /// The mirrored registry, if there is one.
+    pub fn upstream(&self) -> Option<&Upstream> {
+        self.upstream.as_ref()
+    }
+}
+
+/// Docker Hub keeps its official images below `library/`; some clients leave that out when they pull through a mirror.
+fn with_library(name: &RepositoryName) -> RepositoryName {
+    if name.as_str().contains('/') {
+        return name.clone();
+    }
+    format!("library/{name}")
+        .parse()
+        .unwrap_or_else(|_| name.clone())
+}

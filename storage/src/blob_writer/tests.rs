@@ -1,0 +1,422 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use cistern_oci::{Algorithm, ByteRange, Digest};
+use proptest::prelude::*;
+
+use crate::{
+    CommitError, Options, ReadError, Reserve, Storage, StorageError,
+    faults::Operation,
+    growing,
+    testing::{Place, Why, blob_path, drain, read, sha256, some_bytes, spawn, start, store, until},
+};
+
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+const KIB: usize = 1024;
+
+fn leftovers(place: &Place) -> Vec<String> {
+    place
+        .files()
+        .into_iter()
+        .filter(|path| path.contains("partials"))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_committed_is_read_back_also_after_a_restart() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let bytes = some_bytes(2_000_003, 1);
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let digest = Digest::of(algorithm, &bytes);
+        let (mut writer, _) = start(&storage, digest, Some(bytes.len() as u64)).await;
+        for part in bytes.chunks(100_001) {
+            writer.append(Bytes::copy_from_slice(part)).await.unwrap();
+        }
+        assert_eq!(writer.written(), bytes.len() as u64);
+        assert!(
+            storage.blobs().open(&digest).await.unwrap().is_none(),
+            "nothing is there before the commit"
+        );
+        let blob = writer.commit().await.unwrap();
+        assert!(read(blob.read_all()).await == bytes);
+        assert!(place.files().contains(&blob_path(&digest)));
+    }
+    let storage = place.open_again(storage).await;
+    let digest = sha256(&bytes);
+    let blob = storage.blobs().open(&digest).await.unwrap().unwrap();
+    assert_eq!(
+        storage.blobs().size(&digest).await.unwrap(),
+        Some(bytes.len() as u64)
+    );
+    assert!(blob.verified().await.unwrap());
+    assert!(
+        read(blob.read(ByteRange {
+            first: 5,
+            last: 1_500_000
+        }))
+        .await
+            == bytes[5..=1_500_000]
+    );
+    assert!(leftovers(&place).is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_blob_is_a_blob() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let digest = sha256(b"");
+    let (writer, blob) = start(&storage, digest, Some(0)).await;
+    writer.commit().await.unwrap();
+    assert_eq!(blob.wait_size().await, Ok(0));
+    assert!(
+        read(
+            storage
+                .blobs()
+                .open(&digest)
+                .await
+                .unwrap()
+                .unwrap()
+                .read_all()
+        )
+        .await
+        .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_flipped_last_byte_reaches_nobody_as_a_complete_body() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let bytes = some_bytes(700 * KIB, 2);
+    let mut flipped = bytes.to_vec();
+    *flipped.last_mut().unwrap() ^= 1;
+    for size in [Some(bytes.len() as u64), None] {
+        let (mut writer, blob) = start(&storage, sha256(&bytes), size).await;
+        let body = spawn(drain(
+            blob.read(ByteRange::whole(bytes.len() as u64).unwrap()),
+        ));
+        writer.append(Bytes::from(flipped.clone())).await.unwrap();
+        let error = writer.commit_or(|_| "wrong bytes").await.unwrap_err();
+        assert!(matches!(error, CommitError::WrongDigest { .. }));
+        let (got, end) = body.await.unwrap();
+        assert!(matches!(end, Err(ReadError::Unfinished)));
+        assert!(
+            got.len() <= bytes.len() - 64 * KIB,
+            "{} bytes came",
+            got.len()
+        );
+        assert_eq!(blob.wait_size().await, Err("wrong bytes"));
+        assert!(
+            storage
+                .blobs()
+                .open(&sha256(&bytes))
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+    until("the files are gone", || leftovers(&place).is_empty()).await;
+}
+
+#[tokio::test]
+async fn more_or_fewer_bytes_than_announced_are_refused() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let bytes = some_bytes(1000, 3);
+    let (mut writer, _) = start(&storage, sha256(&bytes), Some(999)).await;
+    let error = writer.append(bytes.clone()).await.unwrap_err();
+    assert!(matches!(error, StorageError::TooLong { limit: 999 }));
+    let (mut writer, blob) = start(&storage, sha256(&bytes), Some(1001)).await;
+    writer.append(bytes.clone()).await.unwrap();
+    let error = writer.commit().await.unwrap_err();
+    assert!(matches!(
+        error,
+        CommitError::WrongSize {
+            expected: 1001,
+            actual: 1000
+        }
+    ));
+    assert_eq!(blob.wait_for(2000).await, Err("interrupted"));
+    assert!(
+        storage
+            .blobs()
+            .open(&sha256(&bytes))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_writer_leaves_nothing() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let bytes = some_bytes(1_000_000, 4);
+    let (mut writer, _) = start(&storage, sha256(&bytes), None).await;
+    writer.append(bytes.clone()).await.unwrap();
+    until("the file is there", || leftovers(&place).len() == 1).await;
+    assert!(storage.leases().is_held(&sha256(&bytes)));
+    drop(writer);
+    until("the file is gone", || leftovers(&place).is_empty()).await;
+    assert!(!storage.leases().is_held(&sha256(&bytes)));
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_download_and_leaves_nothing() {
+    let place = Place::new();
+    let storage = place.open().await;
+    place.disk.fail(Operation::Write, "partials", 2, ENOSPC);
+    let bytes = some_bytes(4_000_000, 5);
+    let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
+    let body = spawn(drain(
+        blob.read(ByteRange::whole(bytes.len() as u64).unwrap()),
+    ));
+    let mut failed = None;
+    for part in bytes.chunks(300_000) {
+        if let Err(error) = writer.append(Bytes::copy_from_slice(part)).await {
+            failed = Some(error);
+            break;
+        }
+    }
+    assert!(matches!(failed, Some(StorageError::Full)), "{failed:?}");
+    writer.fail("disk full");
+    let (got, end) = body.await.unwrap();
+    assert!(end.is_err() && bytes.starts_with(&got));
+    place.disk.heal();
+    until("the file is gone", || leftovers(&place).is_empty()).await;
+    assert!(
+        storage
+            .blobs()
+            .open(&sha256(&bytes))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    store(&storage, &bytes).await;
+}
+
+#[tokio::test]
+async fn bytes_that_cannot_be_made_durable_do_not_become_a_blob() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let bytes = some_bytes(500_000, 6);
+    place.disk.fail(Operation::Sync, "partials", 0, EIO);
+    let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
+    writer.append(bytes.clone()).await.unwrap();
+    let error = writer.commit().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CommitError::Storage(StorageError::Io { what: "sync", .. })
+        ),
+        "{error:?}"
+    );
+    assert!(
+        storage
+            .blobs()
+            .open(&sha256(&bytes))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let read_on = read(blob.read(ByteRange::whole(bytes.len() as u64).unwrap())).await;
+    assert!(
+        read_on == bytes,
+        "the bytes themselves were right: nobody is cut off"
+    );
+}
+
+#[tokio::test]
+async fn data_is_made_durable_on_the_way_and_before_it_gets_its_name() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let bytes = some_bytes(40 * 1024 * KIB, 7);
+    let (mut writer, _) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
+    for part in bytes.chunks(1024 * KIB) {
+        writer.append(Bytes::copy_from_slice(part)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    writer.commit().await.unwrap();
+    let asked = place.disk.asked();
+    let syncs = asked
+        .iter()
+        .filter(|asked| asked.operation == Operation::Sync)
+        .count();
+    assert!(syncs >= 2, "{syncs}");
+    let last_write = asked
+        .iter()
+        .rposition(|asked| asked.operation == Operation::Write)
+        .unwrap();
+    let renamed = asked
+        .iter()
+        .position(|asked| asked.path.ends_with(blob_path(&sha256(&bytes))))
+        .unwrap();
+    let last_sync = asked
+        .iter()
+        .rposition(|asked| asked.operation == Operation::Sync)
+        .unwrap();
+    assert!(last_write < last_sync && last_sync < renamed);
+}
+
+#[tokio::test]
+async fn a_failed_background_sync_is_not_forgotten() {
+    let place = Place::new();
+    let storage = place.open().await;
+    place.disk.fail(Operation::Sync, "partials", 0, EIO);
+    let bytes = some_bytes(40 * 1024 * KIB, 8);
+    let (mut writer, _) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
+    let mut failed = None;
+    for part in bytes.chunks(1024 * KIB) {
+        if let Err(error) = writer.append(Bytes::copy_from_slice(part)).await {
+            failed = Some(error);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(
+        matches!(failed, Some(StorageError::Io { what: "sync", .. })),
+        "{failed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_crash_before_the_rename_leaves_no_blob_and_the_next_start_sweeps() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let bytes = some_bytes(500_000, 9);
+    let (mut writer, _) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
+    writer.append(bytes.clone()).await.unwrap();
+    place.disk.fail(Operation::Rename, "blobs", 0, EIO);
+    place.disk.fail(Operation::Remove, "partials", 0, EIO);
+    writer.commit().await.unwrap_err();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(leftovers(&place).len(), 1, "as a killed process leaves it");
+    place.write("cistern/partials/sha256-ab.part", b"not ours to sweep");
+    place.disk.heal();
+    let storage = place.open_again(storage).await;
+    assert!(
+        storage
+            .blobs()
+            .open(&sha256(&bytes))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    until("the leftover is swept", || leftovers(&place).len() == 1).await;
+    assert_eq!(leftovers(&place), ["cistern/partials/sha256-ab.part"]);
+    store(&storage, &bytes).await;
+}
+
+#[tokio::test]
+async fn below_the_reserve_a_new_blob_is_refused_and_the_readers_still_wait() {
+    let place = Place::new();
+    let storage = Storage::open(Options {
+        reserve: Reserve::Bytes(1000),
+        ..place.options()
+    })
+    .await
+    .unwrap();
+    let refuses = async |free: u64, size: Option<u64>| {
+        place.disk.set_free(free);
+        let (growing, blob) = growing::<Why>("interrupted");
+        match storage.blobs().start(sha256(b"x"), size, growing).await {
+            Ok(_) => false,
+            Err(refused) => {
+                assert!(matches!(refused.why, StorageError::Full));
+                assert!(blob.readable() == 0);
+                refused.growing.answered(Some(1));
+                assert_eq!(blob.wait_size().await, Ok(1));
+                true
+            }
+        }
+    };
+    assert!(refuses(999, None).await);
+    assert!(refuses(1000, None).await);
+    assert!(!refuses(1001, None).await);
+    assert!(refuses(1500, Some(501)).await);
+    assert!(!refuses(1500, Some(499)).await);
+    place.disk.set_free(1500);
+    let (first, _) = start(&storage, sha256(b"y"), Some(400)).await;
+    assert!(
+        refuses(1500, Some(400)).await,
+        "room that was promised to another is not there"
+    );
+    drop(first);
+    assert!(!refuses(1500, Some(400)).await);
+}
+
+#[tokio::test]
+async fn a_blob_of_unknown_size_stops_at_the_reserve() {
+    let place = Place::new();
+    let storage = Storage::open(Options {
+        reserve: Reserve::Bytes(1000),
+        ..place.options()
+    })
+    .await
+    .unwrap();
+    place.disk.set_free(1 << 40);
+    let (mut writer, _) = start(&storage, sha256(b"never"), None).await;
+    place.disk.set_free(500);
+    let mut failed = None;
+    for seed in 0..100 {
+        if let Err(error) = writer.append(some_bytes(1024 * KIB, seed)).await {
+            failed = Some(error);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(matches!(failed, Some(StorageError::Full)), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_read_only_store_refuses_writes_and_serves() {
+    let place = Place::new();
+    let bytes = some_bytes(3_000_000, 10);
+    let digest = sha256(&bytes);
+    place.adopt_blob(&digest, &bytes);
+    let before = place.files();
+    let storage = place.open_read_only().await;
+    let (growing, _) = growing::<Why>("interrupted");
+    let refused = storage
+        .blobs()
+        .start(sha256(b"x"), None, growing)
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(refused.why, StorageError::ReadOnly));
+    assert!(matches!(
+        storage
+            .blobs()
+            .put(&sha256(b"x"), Bytes::from_static(b"x"))
+            .await,
+        Err(StorageError::ReadOnly)
+    ));
+    let blob = storage.blobs().open(&digest).await.unwrap().unwrap();
+    assert!(read(blob.read_all()).await == bytes);
+    storage.check().await.unwrap();
+    storage.flush().await.unwrap();
+    assert_eq!(place.files(), before, "not even a lock file is written");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn any_cut_into_pieces_gives_the_same_blob(sizes in prop::collection::vec(1_usize..150_000, 1..12), seed: u64) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let place = Place::new();
+            let storage = place.open().await;
+            let bytes = some_bytes(sizes.iter().sum(), seed);
+            let (mut writer, blob) = start(&storage, sha256(&bytes), None).await;
+            let body = spawn(drain(blob.read(ByteRange::whole(bytes.len() as u64).unwrap())));
+            let mut rest = bytes.clone();
+            for size in sizes {
+                writer.append(rest.split_to(size)).await.unwrap();
+            }
+            writer.commit().await.unwrap();
+            assert!(body.await.unwrap().0 == bytes);
+        });
+    }
+}

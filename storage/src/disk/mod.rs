@@ -1,0 +1,135 @@
+//! The file system as the store uses it: a short list of synchronous operations, each of which a test can record or make
+//! fail. Knows paths and bytes, not what they mean.
+
+#[cfg(any(test, feature = "faults"))]
+pub mod faults;
+mod real;
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+pub use self::real::RealDisk;
+
+/// An open file and the path it was opened under (for messages; the file may have been renamed since).
+#[derive(Debug)]
+pub struct DiskFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl DiskFile {
+    /// Joins an open file with the path it was opened under.
+    pub fn new(file: File, path: PathBuf) -> Self {
+        Self { file, path }
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The path it was opened under.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// What the file system says about a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Length in bytes.
+    pub size: u64,
+    /// Last change of the content.
+    pub modified: SystemTime,
+    /// The number of the file on its file system.
+    pub inode: u64,
+    /// How many names the file has; 0 when it was removed while open.
+    pub links: u64,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
+/// How much room a file system has, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What an ordinary process may still write.
+    pub free: u64,
+}
+
+/// The file operations of the store. Everything here may block: callers leave the reactor first, except for
+/// [`Disk::read_at_once`].
+pub trait Disk: Send + Sync + 'static {
+    /// Opens an existing file for reading.
+    fn open(&self, path: &Path) -> io::Result<DiskFile>;
+    /// Opens an existing file, or creates it, for reading and writing. Never truncates.
+    fn open_or_create(&self, path: &Path) -> io::Result<DiskFile>;
+    /// Creates a file for reading and writing; fails if the name exists.
+    fn create_new(&self, path: &Path) -> io::Result<DiskFile>;
+    /// Writes all of `bytes` at an offset.
+    fn write_at(&self, file: &DiskFile, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts or extends a file to a length.
+    fn set_length(&self, file: &DiskFile, length: u64) -> io::Result<()>;
+    /// Reads up to the length of `into`; 0 only at the end of the file. May wait for the device.
+    fn read_at(&self, file: &DiskFile, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// As [`Disk::read_at`], but only what is in memory already: `WouldBlock` or `Unsupported` when that is nothing.
+    fn read_at_once(&self, file: &DiskFile, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Makes the content durable.
+    fn sync(&self, file: &DiskFile) -> io::Result<()>;
+    /// Facts about an open file.
+    fn facts_of(&self, file: &DiskFile) -> io::Result<FileFacts>;
+    /// Facts about a path, symbolic links followed.
+    fn facts(&self, path: &Path) -> io::Result<FileFacts>;
+    /// Gives a file or directory another name, replacing a file of that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_directory(&self, path: &Path) -> io::Result<()>;
+    /// Creates a directory and its parents; an existing one is fine.
+    fn create_directories(&self, path: &Path) -> io::Result<()>;
+    /// The names in a directory, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
+    /// Room on the file system that holds `path`.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+    /// Takes the lock of an open file for as long as it stays open; `WouldBlock` when another holds it.
+    fn lock(&self, file: &DiskFile) -> io::Result<()>;
+}
+
+/// Reads a whole file, at most `limit` bytes of it.
+pub(crate) fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open(path)?;
+    read_open(disk, &file, limit)
+}
+
+/// Reads an open file from its start, at most `limit` bytes of it.
+pub(crate) fn read_open(disk: &dyn Disk, file: &DiskFile, limit: u64) -> io::Result<Vec<u8>> {
+    let size = disk.facts_of(file)?.size;
+    if size > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{size} bytes are more than {limit}"),
+        ));
+    }
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match disk.read_at(file, rest, filled as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => filled += count,
+        }
+    }
+    Ok(bytes)
+}
+
+/// A disk shared by all parts of a store.
+pub(crate) type SharedDisk = Arc<dyn Disk>;

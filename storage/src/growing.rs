@@ -1,0 +1,368 @@
+//! Reading a blob while it is being written: one writer's end, any number of readers. The file is the buffer; only how far it
+//! may be read passes between them, so a slow reader slows nobody.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use cistern_oci::ByteRange;
+use tokio::sync::watch;
+
+use crate::{
+    BlobBytes, DiskFile, ReadError, StoredBlob,
+    blob_bytes::Pieces,
+    core::Core,
+    reading::{Pace, read_piece},
+};
+
+/// How it stands with a growing blob.
+struct Progress<F> {
+    /// Whether the upstream has answered.
+    answered: bool,
+    size: Option<u64>,
+    stage: Stage<F>,
+}
+
+enum Stage<F> {
+    /// Nothing to read yet.
+    Waiting,
+    /// Bytes before `readable` may be read.
+    Writing {
+        from: Arc<Growth>,
+        readable: u64,
+    },
+    Complete(StoredBlob),
+    Failed(F),
+}
+
+/// The file that grows.
+pub(crate) struct Growth {
+    pub(crate) core: Arc<Core>,
+    pub(crate) file: Arc<DiskFile>,
+}
+
+impl<F> Progress<F> {
+    fn has_ended(&self) -> bool {
+        matches!(self.stage, Stage::Complete(_) | Stage::Failed(_))
+    }
+
+    fn readable(&self) -> u64 {
+        match &self.stage {
+            Stage::Waiting | Stage::Failed(_) => 0,
+            Stage::Writing { readable, .. } => *readable,
+            Stage::Complete(blob) => blob.size(),
+        }
+    }
+
+    fn size(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::Complete(blob) => Some(blob.size()),
+            Stage::Waiting | Stage::Writing { .. } | Stage::Failed(_) => self.size,
+        }
+    }
+}
+
+/// Begins a blob that may be waited for and read while it arrives. `interrupted` is what readers are told when the writer
+/// vanishes without a word.
+pub fn growing<F: Clone + Send + Sync + 'static>(interrupted: F) -> (Growing<F>, GrowingBlob<F>) {
+    let progress = Progress {
+        answered: false,
+        size: None,
+        stage: Stage::Waiting,
+    };
+    let (sender, receiver) = watch::channel(progress);
+    let readers = Arc::new(AtomicUsize::new(0));
+    let blob = GrowingBlob {
+        receiver,
+        readers: Arc::clone(&readers),
+        interrupted: interrupted.clone(),
+    };
+    (
+        Growing {
+            publisher: Publisher {
+                sender: Arc::new(sender),
+            },
+            readers,
+            interrupted: Some(interrupted),
+        },
+        blob,
+    )
+}
+
+// === the writer's end ===
+
+/// The one writer's end. Dropped without an end, it tells every reader `interrupted`.
+pub struct Growing<F: Clone + Send + Sync + 'static> {
+    publisher: Publisher<F>,
+    readers: Arc<AtomicUsize>,
+    /// Taken when it has ended.
+    interrupted: Option<F>,
+}
+
+impl<F: Clone + Send + Sync + 'static> Growing<F> {
+    /// The upstream has answered, with this size if it named one.
+    pub fn answered(&self, size: Option<u64>) {
+        self.publisher.change(|progress| {
+            progress.answered = true;
+            progress.size = size.or(progress.size);
+            true
+        });
+    }
+
+    /// Ends it: every reader is told why.
+    pub fn fail(mut self, why: F) {
+        self.end(Stage::Failed(why));
+    }
+
+    /// Ends it: the blob was in the store after all.
+    pub fn complete(mut self, blob: StoredBlob) {
+        self.end(Stage::Complete(blob));
+    }
+
+    /// How many bodies are being read or waited for just now.
+    pub fn readers(&self) -> usize {
+        self.readers.load(Ordering::Acquire)
+    }
+
+    /// The size, if it is known.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.publisher.sender.borrow().size()
+    }
+
+    pub(crate) fn publisher(&self) -> Publisher<F> {
+        self.publisher.clone()
+    }
+
+    fn end(&mut self, stage: Stage<F>) {
+        if self.interrupted.take().is_some() {
+            self.publisher.change(|progress| {
+                progress.stage = stage;
+                true
+            });
+        }
+    }
+}
+
+impl<F: Clone + Send + Sync + 'static> Drop for Growing<F> {
+    fn drop(&mut self) {
+        if let Some(interrupted) = self.interrupted.clone() {
+            self.end(Stage::Failed(interrupted));
+        }
+    }
+}
+
+/// Says how far a growing blob may be read. Says nothing any more once it has ended.
+pub(crate) struct Publisher<F> {
+    sender: Arc<watch::Sender<Progress<F>>>,
+}
+
+impl<F> Clone for Publisher<F> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: Arc::clone(&self.sender),
+        }
+    }
+}
+
+impl<F> Publisher<F> {
+    /// Bytes before `readable` may be read from this file.
+    pub(crate) fn readable(&self, from: &Arc<Growth>, readable: u64) {
+        self.change(|progress| {
+            let is_new = match &progress.stage {
+                Stage::Writing {
+                    readable: before, ..
+                } => *before < readable,
+                Stage::Waiting | Stage::Complete(_) | Stage::Failed(_) => true,
+            };
+            if is_new {
+                progress.stage = Stage::Writing {
+                    from: Arc::clone(from),
+                    readable,
+                };
+            }
+            is_new
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress<F>) -> bool) {
+        self.sender
+            .send_if_modified(|progress| !progress.has_ended() && change(progress));
+    }
+}
+
+// === the readers' end ===
+
+/// What is known once [`GrowingBlob::wait_for`] resolves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The blob's size, if the upstream named it or all bytes have come.
+    pub size: Option<u64>,
+}
+
+/// The readers' end of a growing blob.
+#[derive(Clone)]
+pub struct GrowingBlob<F: Clone + Send + Sync + 'static> {
+    receiver: watch::Receiver<Progress<F>>,
+    readers: Arc<AtomicUsize>,
+    interrupted: F,
+}
+
+impl<F: Clone + Send + Sync + 'static> GrowingBlob<F> {
+    /// Resolves when bytes from `offset` on are readable, or the upstream has answered at all; or with why it failed.
+    pub async fn wait_for(&self, offset: u64) -> Result<Ready, F> {
+        self.until(|progress| {
+            let ready = progress.answered || progress.readable() > offset || progress.has_ended();
+            ready.then(|| Ready {
+                size: progress.size(),
+            })
+        })
+        .await
+    }
+
+    /// Resolves when the size is known: the upstream named it, or all bytes have come.
+    pub async fn wait_size(&self) -> Result<u64, F> {
+        self.until(Progress::size).await
+    }
+
+    async fn until<T>(&self, check: impl Fn(&Progress<F>) -> Option<T> + Send) -> Result<T, F> {
+        let _reading = Reading::new(&self.readers);
+        let mut receiver = self.receiver.clone();
+        loop {
+            {
+                let progress = receiver.borrow_and_update();
+                if let Stage::Failed(why) = &progress.stage {
+                    return Err(why.clone());
+                }
+                if let Some(found) = check(&progress) {
+                    return Ok(found);
+                }
+            }
+            if receiver.changed().await.is_err() {
+                return Err(self.interrupted.clone());
+            }
+        }
+    }
+
+    /// How many bytes readers may have now (see [`crate::BlobWriter`] for the last 64 KiB).
+    pub fn readable(&self) -> u64 {
+        self.receiver.borrow().readable()
+    }
+
+    /// The size, if it is known.
+    pub fn size(&self) -> Option<u64> {
+        self.receiver.borrow().size()
+    }
+
+    /// The bytes of a range, waiting for those that are not there yet.
+    pub fn read(&self, range: ByteRange) -> BlobBytes {
+        BlobBytes::from_reader(GrowingReader {
+            receiver: self.receiver.clone(),
+            at: range.first,
+            range,
+            pace: Pace::new(),
+            rest: None,
+            _reading: Reading::new(&self.readers),
+        })
+    }
+}
+
+/// Counts one reader for as long as it lives.
+struct Reading(Arc<AtomicUsize>);
+
+impl Reading {
+    fn new(readers: &Arc<AtomicUsize>) -> Self {
+        readers.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(readers))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+struct GrowingReader<F> {
+    receiver: watch::Receiver<Progress<F>>,
+    at: u64,
+    range: ByteRange,
+    pace: Pace,
+    /// Once the blob is complete: the bytes that are left.
+    rest: Option<BlobBytes>,
+    _reading: Reading,
+}
+
+/// What a reader does next.
+enum Step {
+    Wait,
+    Read { from: Arc<Growth>, left: u64 },
+    Finish(StoredBlob),
+}
+
+impl<F: Clone + Send + Sync + 'static> GrowingReader<F> {
+    fn step(&mut self) -> Result<Step, ReadError> {
+        let progress = self.receiver.borrow_and_update();
+        match &progress.stage {
+            Stage::Failed(_) => Err(ReadError::Unfinished),
+            Stage::Complete(blob) => Ok(Step::Finish(blob.clone())),
+            Stage::Writing { from, readable } if *readable > self.at => {
+                let end = readable.saturating_sub(1).min(self.range.last);
+                Ok(Step::Read {
+                    from: Arc::clone(from),
+                    left: end - self.at + 1,
+                })
+            }
+            Stage::Writing { .. } | Stage::Waiting => Ok(Step::Wait),
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, ReadError> {
+        loop {
+            if let Some(rest) = &mut self.rest {
+                return futures_util::StreamExt::next(rest).await.transpose();
+            }
+            match self.step()? {
+                Step::Wait => {
+                    if self.receiver.changed().await.is_err() {
+                        return Err(ReadError::Unfinished);
+                    }
+                }
+                Step::Finish(blob) => {
+                    self.rest = Some(blob.read(ByteRange {
+                        first: self.at,
+                        last: self.range.last,
+                    }));
+                }
+                Step::Read { from, left } => {
+                    let length = self.pace.next(left, &from.core);
+                    let piece = read_piece(&from.core, &from.file, self.at, length).await?;
+                    if piece.is_empty() {
+                        return Err(ReadError::Short { size: self.at });
+                    }
+                    return Ok(Some(piece));
+                }
+            }
+        }
+    }
+}
+
+impl<F: Clone + Send + Sync + 'static> Pieces for GrowingReader<F> {
+    async fn next(&mut self) -> Option<Result<Bytes, ReadError>> {
+        if self.at > self.range.last {
+            return None;
+        }
+        match self.piece().await {
+            Ok(Some(piece)) => {
+                self.at = self.at.saturating_add(piece.len() as u64);
+                Some(Ok(piece))
+            }
+            Ok(None) => Some(Err(ReadError::Short { size: self.at })),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! What every index has to do, run on each of them.
+
+use std::time::{Duration, SystemTime};
+
+use cistern_oci::{Digest, RepositoryName};
+
+use super::{
+    BlobRecord, Index, ManifestRecord, MemoryIndex, SledIndex, Stamp, StoredTag, records::NamedBlob,
+};
+use crate::testing::{name, sha256, tag};
+
+fn blob(size: u64) -> BlobRecord {
+    BlobRecord {
+        size,
+        stamp: Some(Stamp {
+            size,
+            modified: 7,
+            inode: 9,
+        }),
+    }
+}
+
+fn manifest(blobs: &[(Digest, u64)], children: &[(Digest, u64)]) -> ManifestRecord {
+    let named = |list: &[(Digest, u64)]| {
+        list.iter()
+            .map(|(digest, size)| NamedBlob {
+                digest: *digest,
+                size: *size,
+            })
+            .collect()
+    };
+    ManifestRecord {
+        size: 3,
+        blobs: named(blobs),
+        children: named(children),
+        subject: None,
+    }
+}
+
+fn digests(count: u8) -> Vec<Digest> {
+    let mut all: Vec<Digest> = (0..count).map(|number| sha256(&[number])).collect();
+    all.sort();
+    all
+}
+
+fn keeps_blobs_until_they_are_forgotten(index: &dyn Index) {
+    let all = digests(7);
+    for digest in &all {
+        assert_eq!(index.blob(digest).unwrap(), None);
+        index.set_blob(digest, &blob(1)).unwrap();
+        index.set_blob(digest, &blob(2)).unwrap();
+        assert_eq!(index.blob(digest).unwrap(), Some(blob(2)));
+    }
+    let mut paged = Vec::new();
+    while let page = index.blobs(paged.last(), 3).unwrap()
+        && !page.is_empty()
+    {
+        assert!(page.len() <= 3);
+        paged.extend(page.into_iter().map(|(digest, _)| digest));
+    }
+    assert_eq!(paged, all, "pages go through all blobs in order");
+    index
+        .record_uses(&[(all[0], SystemTime::UNIX_EPOCH + Duration::from_nanos(5))])
+        .unwrap();
+    index.forget_blob(&all[0]).unwrap();
+    assert_eq!(index.blob(&all[0]).unwrap(), None);
+    assert_eq!(
+        index.used(&all[0]).unwrap(),
+        None,
+        "with a blob goes when it was used"
+    );
+    assert_eq!(index.blobs(None, 100).unwrap().len(), 6);
+}
+
+fn keeps_the_last_use(index: &dyn Index) {
+    let [one, two] = [sha256(b"use 1"), sha256(b"use 2")];
+    let at =
+        |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(3);
+    index.record_uses(&[(one, at(5)), (two, at(6))]).unwrap();
+    index.record_uses(&[(one, at(8))]).unwrap();
+    assert_eq!(index.used(&one).unwrap(), Some(at(8)));
+    assert_eq!(index.used(&two).unwrap(), Some(at(6)));
+    assert_eq!(index.used(&sha256(b"use 3")).unwrap(), None);
+}
+
+fn keeps_tags_apart(index: &dyn Index) {
+    let record = |seed: &[u8]| StoredTag {
+        digest: sha256(seed),
+        checked_at: 5,
+        source: "up.example".to_owned(),
+    };
+    index
+        .set_tag(&name("a"), &tag("latest"), &record(b"1"))
+        .unwrap();
+    index
+        .set_tag(&name("a/b"), &tag("latest"), &record(b"2"))
+        .unwrap();
+    index
+        .set_tag(&name("a"), &tag("latest2"), &record(b"3"))
+        .unwrap();
+    assert_eq!(
+        index.tag(&name("a"), &tag("latest")).unwrap(),
+        Some(record(b"1"))
+    );
+    assert_eq!(
+        index.tag(&name("a/b"), &tag("latest")).unwrap(),
+        Some(record(b"2"))
+    );
+    assert_eq!(index.tag(&name("b"), &tag("latest")).unwrap(), None);
+    index.forget_tag(&name("a"), &tag("latest")).unwrap();
+    assert_eq!(index.tag(&name("a"), &tag("latest")).unwrap(), None);
+    assert_eq!(
+        index.tag(&name("a"), &tag("latest2")).unwrap(),
+        Some(record(b"3"))
+    );
+}
+
+fn knows_what_manifests_name(index: &dyn Index) {
+    let (of, other) = (name("team/app"), name("team/app2"));
+    let [one, two, layer, child] = [
+        sha256(b"m1"),
+        sha256(b"m2"),
+        sha256(b"layer"),
+        sha256(b"child"),
+    ];
+    index
+        .set_manifest(&of, &one, &manifest(&[(layer, 10)], &[]))
+        .unwrap();
+    index
+        .set_manifest(&of, &two, &manifest(&[(layer, 10)], &[(child, 20)]))
+        .unwrap();
+    assert_eq!(index.names(&of, &layer).unwrap(), Some(10));
+    assert_eq!(index.names(&of, &child).unwrap(), Some(20));
+    assert_eq!(
+        index.names(&other, &layer).unwrap(),
+        None,
+        "names of one repository are not another's"
+    );
+    assert_eq!(index.names(&name("team"), &layer).unwrap(), None);
+    index
+        .set_manifest(&of, &two, &manifest(&[(layer, 10)], &[]))
+        .unwrap();
+    assert_eq!(
+        index.names(&of, &child).unwrap(),
+        None,
+        "a record takes the place of the one before"
+    );
+    index.forget_manifest(&of, &one).unwrap();
+    assert_eq!(
+        index.names(&of, &layer).unwrap(),
+        Some(10),
+        "the other manifest still names it"
+    );
+    index.forget_manifest(&of, &two).unwrap();
+    assert_eq!(index.names(&of, &layer).unwrap(), None);
+    assert_eq!(index.manifest(&of, &two).unwrap(), None);
+}
+
+fn lists_manifests_in_pages(index: &dyn Index) {
+    let mut all: Vec<(RepositoryName, Digest)> = Vec::new();
+    for of in ["p", "p-q", "p/q", "pq"] {
+        for digest in digests(3) {
+            index
+                .set_manifest(&name(of), &digest, &manifest(&[], &[]))
+                .unwrap();
+            all.push((name(of), digest));
+        }
+    }
+    let mut paged: Vec<(RepositoryName, Digest)> = Vec::new();
+    while let page = index
+        .manifests(paged.last().map(|(of, digest)| (of, digest)), 5)
+        .unwrap()
+        && !page.is_empty()
+    {
+        paged.extend(page.into_iter().map(|(of, digest, _)| (of, digest)));
+    }
+    paged.sort();
+    all.sort();
+    assert_eq!(paged, all);
+}
+
+fn knows_whether_it_is_complete(index: &dyn Index) {
+    assert!(!index.is_complete().unwrap());
+    index.set_complete(true).unwrap();
+    assert!(index.is_complete().unwrap());
+    index.set_complete(false).unwrap();
+    assert!(!index.is_complete().unwrap());
+    index.flush().unwrap();
+}
+
+fn all_promises(index: &dyn Index) {
+    keeps_blobs_until_they_are_forgotten(index);
+    keeps_the_last_use(index);
+    keeps_tags_apart(index);
+    knows_what_manifests_name(index);
+    lists_manifests_in_pages(index);
+    knows_whether_it_is_complete(index);
+}
+
+#[test]
+fn the_memory_index_keeps_all_promises() {
+    all_promises(&MemoryIndex::default());
+}
+
+#[test]
+fn the_sled_index_keeps_all_promises() {
+    let directory = tempfile::tempdir().unwrap();
+    all_promises(&SledIndex::open(directory.path(), 1 << 20).unwrap());
+}
+
+#[test]
+fn the_sled_index_is_the_same_after_it_was_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (of, digest) = (name("a/b"), sha256(b"x"));
+    {
+        let index = SledIndex::open(directory.path(), 1 << 20).unwrap();
+        index.set_blob(&digest, &blob(5)).unwrap();
+        index
+            .set_manifest(&of, &digest, &manifest(&[(digest, 5)], &[]))
+            .unwrap();
+        index.set_complete(true).unwrap();
+        index.flush().unwrap();
+    }
+    let index = SledIndex::open(directory.path(), 1 << 20).unwrap();
+    assert_eq!(index.blob(&digest).unwrap(), Some(blob(5)));
+    assert_eq!(index.names(&of, &digest).unwrap(), Some(5));
+    assert!(index.is_complete().unwrap());
+}

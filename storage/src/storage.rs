@@ -1,0 +1,189 @@
+//! The store as a whole.
+
+use std::{path::Path, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use cistern_oci::{Algorithm, Digest, RepositoryName};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Blobs, Expired, Leases, Listing, OpenError, Options, Repositories, StorageError,
+    blob_writer::NewFile, core::Core, expire::Round, open, rebuild,
+};
+
+struct Parts {
+    blobs: Blobs,
+    repositories: Repositories,
+    core: Arc<Core>,
+}
+
+/// An open store. Cheap to clone; when the last clone, blob and body are gone, so is the lock.
+#[derive(Clone)]
+pub struct Storage {
+    parts: Arc<Parts>,
+}
+
+impl Storage {
+    /// Opens the store at `options.root`. Never walks it: what the index does not know yet is found when it is asked for.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let core = match tokio::task::spawn_blocking(move || open::open(options)).await {
+            Ok(core) => Arc::new(core?),
+            Err(error) => return Err(OpenError::Interrupted(error.to_string())),
+        };
+        if !core.read_only {
+            let sweeping = Arc::clone(&core);
+            core.tasks.spawn_blocking(move || sweeping.sweep());
+        }
+        let (blobs, repositories) = (Blobs::new(&core), Repositories::new(&core));
+        Ok(Self {
+            parts: Arc::new(Parts {
+                blobs,
+                repositories,
+                core,
+            }),
+        })
+    }
+
+    /// The blobs, by digest.
+    pub fn blobs(&self) -> &Blobs {
+        &self.parts.blobs
+    }
+
+    /// The repositories: tags, manifests, which blobs they hold.
+    pub fn repositories(&self) -> &Repositories {
+        &self.parts.repositories
+    }
+
+    /// What is being read, grown or pinned just now.
+    pub fn leases(&self) -> &Leases {
+        &self.parts.core.leases
+    }
+
+    /// Whether the store can do its work just now: it can be read and, unless opened read-only, a small file can be written.
+    /// [`StorageError::Full`] tells a full disk, which still serves what it holds.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        self.parts.core.off(check).await
+    }
+
+    /// Fills the index from the files, if it is new or was moved aside, or Distribution was at work. Stops early when told to, to
+    /// go on at the next start.
+    pub async fn rebuild_index(&self, stop: CancellationToken) {
+        if let Err(error) =
+            rebuild::rebuild(&self.parts.core, &self.repositories().tag_locks(), &stop).await
+        {
+            tracing::warn!(%error, "the index is not complete; what it lacks is looked up in the files");
+        }
+    }
+
+    /// Writes last uses and the index to disk, and lets go of idle memory. To be called now and then, and before the end.
+    pub async fn flush(&self) -> Result<(), StorageError> {
+        self.parts
+            .core
+            .off(|core| {
+                core.buffers.trim();
+                core.write_uses();
+                core.index
+                    .flush()
+                    .map_err(|error| StorageError::Index(error.to_string()))
+            })
+            .await
+    }
+
+    /// Waits for background work to end and writes everything to disk. The store stays usable.
+    pub async fn close(&self) -> Result<(), StorageError> {
+        let tasks = &self.parts.core.tasks;
+        tasks.close();
+        tasks.wait().await;
+        self.flush().await
+    }
+
+    /// Drops what was not used since: manifests with their tags, and blobs that no remaining manifest names. What is held or
+    /// still linked by a repository that may not drop stays.
+    pub async fn expire(
+        &self,
+        unused_since: SystemTime,
+        may_drop: &(dyn Fn(&RepositoryName) -> bool + Send + Sync),
+    ) -> Result<Expired, StorageError> {
+        let (dropping, keeping) = self
+            .repositories()
+            .list()
+            .await?
+            .into_iter()
+            .partition(may_drop);
+        let tag_locks = self.repositories().tag_locks();
+        self.parts
+            .core
+            .off(move |core| {
+                let core = Arc::clone(core);
+                Round {
+                    core,
+                    tag_locks,
+                    unused_since,
+                    dropping,
+                    keeping,
+                    expired: Expired::default(),
+                }
+                .run()
+            })
+            .await
+    }
+
+    /// A listing that was kept for this repository, or `None`. `kind` is a short word such as `tags`.
+    pub async fn listing(
+        &self,
+        of: &RepositoryName,
+        kind: &str,
+    ) -> Result<Option<Listing>, StorageError> {
+        let (of, kind) = (of.clone(), kind.to_owned());
+        self.parts
+            .core
+            .off(move |core| core.listing(&of, &kind))
+            .await
+    }
+
+    /// Keeps a listing for this repository, in the place of the one before.
+    pub async fn set_listing(
+        &self,
+        of: &RepositoryName,
+        kind: &str,
+        bytes: Bytes,
+    ) -> Result<(), StorageError> {
+        let (of, kind) = (of.clone(), kind.to_owned());
+        self.parts
+            .core
+            .off(move |core| core.set_listing(&of, &kind, &bytes))
+            .await
+    }
+}
+
+/// Asks the disk itself, nothing that is remembered. The small file is gone before it reaches the device, so that asking often
+/// does not wear it out.
+fn check(core: &Arc<Core>) -> Result<(), StorageError> {
+    let fault = |what: &'static str, path: &Path, error| Err(StorageError::io(what, path, error));
+    let root = core.layout.root();
+    if let Err(error) = core.disk.list(root) {
+        return fault("list", root, error);
+    }
+    if core.read_only {
+        return Ok(());
+    }
+    let own = core.layout.lock();
+    if let Err(error) = core.disk.facts(&own) {
+        return fault("look at", &own, error);
+    }
+    let expected = Digest::of(Algorithm::Sha256, b"check").to_string();
+    let (_removed_on_drop, open) = NewFile::create(core, &Digest::of(Algorithm::Sha256, b"check"))?;
+    let mut read = vec![0; expected.len()];
+    if let Err(error) = core.disk.write_at(&open, expected.as_bytes(), 0) {
+        return fault("write", open.path(), error);
+    }
+    match core.disk.read_at(&open, &mut read, 0) {
+        Ok(_) if read == expected.as_bytes() => Ok(()),
+        Ok(_) => fault(
+            "read back",
+            open.path(),
+            std::io::ErrorKind::InvalidData.into(),
+        ),
+        Err(error) => fault("read back", open.path(), error),
+    }
+}

@@ -1,0 +1,98 @@
+//! skopeo, copying images into folders.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{COMMAND_LIMIT, PULL_LIMIT, state_folder, text};
+use crate::need;
+use crate::process::{Ran, launch, run};
+
+/// Needs `skopeo`.
+#[derive(Debug)]
+pub struct Skopeo {
+    folder: TempDir,
+}
+
+impl Default for Skopeo {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Skopeo {
+    /// With empty state.
+    pub fn new() -> Self {
+        let folder = state_folder();
+        let policy = r#"{ "default": [{ "type": "insecureAcceptAnything" }] }"#;
+        std::fs::write(folder.path().join("policy.json"), policy).unwrap();
+        std::fs::write(folder.path().join("registries.conf"), "").unwrap();
+        Self { folder }
+    }
+
+    /// Any `skopeo …` command.
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        let folder = self.folder.path();
+        let at = |name: &str| text(&folder.join(name));
+        let fixed = [
+            format!("--policy={}", at("policy.json")),
+            format!("--tmpdir={}", at("")),
+        ];
+        let words = fixed
+            .into_iter()
+            .chain(arguments.iter().map(|argument| (*argument).to_owned()));
+        let mut launch = launch(need::program("skopeo"), folder, words);
+        launch.environment = vec![
+            (
+                "CONTAINERS_REGISTRIES_CONF".to_owned(),
+                at("registries.conf"),
+            ),
+            ("XDG_RUNTIME_DIR".to_owned(), at("")),
+        ];
+        run(
+            &launch,
+            if arguments.first() == Some(&"copy") {
+                PULL_LIMIT
+            } else {
+                COMMAND_LIMIT
+            },
+        )
+        .await
+    }
+
+    /// `skopeo copy` of an image, all its platforms, bytes as they are, into a folder of this name.
+    pub async fn copy(&self, image: &str, into: &str) -> Ran {
+        let (source, target) = (
+            format!("docker://{image}"),
+            format!("dir:{}", text(&self.copied(into))),
+        );
+        self.run(&[
+            "copy",
+            "--src-tls-verify=false",
+            "--all",
+            "--preserve-digests",
+            &source,
+            &target,
+        ])
+        .await
+    }
+
+    /// Where a copy of this name is.
+    pub fn copied(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The exact bytes of the copied top manifest.
+    ///
+    /// # Panics
+    /// When there is no such copy.
+    pub fn manifest(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.copied(name).join("manifest.json")).unwrap()
+    }
+
+    /// The bytes of a copied blob.
+    pub fn blob(&self, name: &str, digest: &str) -> Option<Vec<u8>> {
+        let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
+        std::fs::read(self.copied(name).join(Path::new(hex))).ok()
+    }
+}
