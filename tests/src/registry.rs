@@ -160,8 +160,7 @@ impl RegistryBuilder {
     /// When it does not end.
     pub async fn start_in_vain(self) -> (ExitStatus, String) {
         let mut registry = self.prepare();
-        registry.spawn();
-        let process = registry.process.as_mut().unwrap();
+        let process = registry.process.insert(Process::start(&registry.launch()));
         let status = process
             .wait(READY_WITHIN)
             .await
@@ -277,8 +276,9 @@ impl Registry {
     /// # Panics
     /// With its log, when it does not answer.
     pub async fn start(&mut self) -> Duration {
+        let launch = self.launch();
         let began = Instant::now();
-        self.spawn();
+        self.process = Some(Process::start(&launch));
         while !self.answers().await {
             let process = self.process.as_mut().unwrap();
             if let Some(status) = process.ended() {
@@ -320,11 +320,6 @@ impl Registry {
             .await
             .status
             != 0
-    }
-
-    fn spawn(&mut self) {
-        let launch = self.launch();
-        self.process = Some(Process::start(&launch));
     }
 
     fn launch(&self) -> Launch {

@@ -1,1 +1,9 @@
+//! Promises of the HTTP room, asked over real loopback sockets.
 
+mod admin;
+mod connections;
+mod harness;
+mod lists;
+mod logging;
+mod refusing;
+mod serving;

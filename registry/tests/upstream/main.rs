@@ -5,8 +5,13 @@
     clippy::disallowed_methods,
     reason = "tests spawn their servers and write their files freely"
 )]
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails in a test's own machinery fails the test"
+)]
 
 mod blobs;
+mod challenges;
 mod connections;
 mod credentials;
 mod failures;

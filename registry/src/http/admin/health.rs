@@ -26,8 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Health {
     check: Box<dyn Fn() -> BoxFuture<'static, Result<(), StorageError>> + Send + Sync>,
     upstreams: Box<dyn Fn() -> Vec<UpstreamReport> + Send + Sync>,
-    last_look: Mutex<Option<(Instant, Result<(), Arc<str>>)>>,
+    last_look: Mutex<Option<(Instant, Looked)>>,
 }
+
+/// What a look at the store showed: well, or what is told about it.
+type Looked = Result<(), Arc<str>>;
 
 /// How an upstream was when it was last asked. Told, never judged.
 #[derive(Clone, Debug)]
@@ -70,7 +73,7 @@ impl Health {
     }
 
     /// Whether the store can be read and written.
-    async fn store(&self) -> Result<(), Arc<str>> {
+    async fn store(&self) -> Looked {
         if let Some((at, look)) = &*self.last_look.lock()
             && at.elapsed() < LOOK_HOLDS
         {
