@@ -211,3 +211,18 @@ async fn a_rate_limit_comes_with_its_wait() {
         assert_eq!(server.seen().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn an_upstream_is_reachable_when_a_registry_answers_whatever_it_thinks_of_us() {
+    for (status, is_reachable) in [(200, true), (401, true), (404, false), (503, false)] {
+        let server = Server::start(move |_| reply(status)).await;
+        let found = anonymous(&server).is_reachable().await;
+        assert_eq!(found, is_reachable, "{status}");
+        assert_eq!(server.seen()[0].target, "/v2/");
+    }
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let upstream = Upstream::new(options(&format!("http://{address}"))).unwrap();
+    assert!(!upstream.is_reachable().await);
+}
