@@ -77,7 +77,11 @@ async fn herd(cache: &Registry, path: &str, count: usize) -> Vec<String> {
     let mut callers = JoinSet::new();
     for number in 0..count {
         let (host, path) = (cache.host(), path.to_owned());
-        let call = if number % 2 == 0 { get(&path) } else { head(&path) };
+        let call = if number % 2 == 0 {
+            get(&path)
+        } else {
+            head(&path)
+        };
         callers.spawn(async move {
             let answer = call.send(&host).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
@@ -122,7 +126,9 @@ async fn callers_who_come_while_a_check_runs_wait_for_that_one() {
     let scene = Scene::warm(ALWAYS).await;
     let next = scene.move_tag();
     let gate = Gate::new();
-    let rule = scene.upstream.on("HEAD", TAG_PATH, Answer::held().behind(&gate));
+    let rule = scene
+        .upstream
+        .on("HEAD", TAG_PATH, Answer::held().behind(&gate));
     let opener = async {
         gate.wait_reached(1, SOON).await;
         // The others are on their way while the check is held up.
@@ -144,7 +150,10 @@ async fn the_digest_that_a_head_names_is_what_get_serves() {
     let next = image().random_layers(3, 1, 1000).build();
     scene.upstream.hold(&next, REPOSITORY, &[TAG]);
     let named = async || digest(&head(TAG_PATH).send(&cache.host()).await).to_owned();
-    eventually("seeing the move", SOON, || async { named().await == next.digest() }).await;
+    eventually("seeing the move", SOON, || async {
+        named().await == next.digest()
+    })
+    .await;
     // The manifest itself has not been asked for yet, and cannot be any more.
     scene.upstream.stop().await;
     assert_served(&ask(&manifest(next.digest())).await, &next.top().bytes);
@@ -154,8 +163,14 @@ async fn the_digest_that_a_head_names_is_what_get_serves() {
 #[tokio::test]
 async fn what_is_cached_is_served_by_digest_without_any_upstream_request() {
     let scene = Scene::warm(ALWAYS).await;
-    assert_served(&scene.get(&manifest(scene.image.digest())).await, &scene.image.top().bytes);
-    assert_eq!(scene.head(&manifest(scene.image.digest())).await.status, 200);
+    assert_served(
+        &scene.get(&manifest(scene.image.digest())).await,
+        &scene.image.top().bytes,
+    );
+    assert_eq!(
+        scene.head(&manifest(scene.image.digest())).await.status,
+        200
+    );
     for layer in &scene.image.blobs {
         assert_served(&scene.get(&blob(&layer.digest)).await, &layer.bytes);
         assert_eq!(scene.head(&blob(&layer.digest)).await.status, 200);
@@ -179,7 +194,10 @@ async fn a_tag_known_only_from_its_file_is_checked_first() {
     let old = image().random_layers(9, 1, 1000).build();
     let store = Store::new();
     store.put(&old, REPOSITORY, &[TAG]);
-    let cache = cache_of(&upstream, &[("PROXY_CHECKEVERY", "1h")]).store(&store).start().await;
+    let cache = cache_of(&upstream, &[("PROXY_CHECKEVERY", "1h")])
+        .store(&store)
+        .start()
+        .await;
     let answer = get(TAG_PATH).send(&cache.host()).await;
     assert_served(&answer, &next.top().bytes);
     assert!(!is_stale(&answer));
@@ -226,7 +244,12 @@ async fn a_tag_that_is_gone_upstream_is_gone_here_if_the_operator_says_follow() 
     scene.upstream.set_tag(REPOSITORY, TAG, None);
     for _ in 0..2 {
         let gone = scene.get(TAG_PATH).await;
-        assert_refused(&gone, 404, "MANIFEST_UNKNOWN", &["answered 404", &scene.upstream.host()]);
+        assert_refused(
+            &gone,
+            404,
+            "MANIFEST_UNKNOWN",
+            &["answered 404", &scene.upstream.host()],
+        );
     }
     let by_digest = scene.get(&manifest(scene.image.digest())).await;
     assert_served(&by_digest, &scene.image.top().bytes);
@@ -261,7 +284,14 @@ async fn a_blob_known_from_one_repository_is_no_proof_for_another() {
     scene.upstream.hold_blob(layer, "team/other");
     assert_served(&scene.get(&other).await, &layer.bytes);
     let again = scene.upstream.requests_of("GET", &other);
-    assert_eq!(again.iter().map(|request| request.bytes_sent()).filter(|sent| *sent > 1000).count(), 0);
+    assert_eq!(
+        again
+            .iter()
+            .map(|request| request.bytes_sent())
+            .filter(|sent| *sent > 1000)
+            .count(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -271,7 +301,11 @@ async fn a_download_for_one_repository_is_not_joined_from_another_without_proof(
     upstream.hold_blob(&layer, REPOSITORY);
     let cache = cache_of(&upstream, &[]).start().await;
     let gate = Gate::new();
-    upstream.on("GET", &blob(&layer.digest), Answer::held().stops_at(200_000, &gate));
+    upstream.on(
+        "GET",
+        &blob(&layer.digest),
+        Answer::held().stops_at(200_000, &gate),
+    );
     let path = blob(&layer.digest);
     let mut first = get(&path).open(&cache.host()).await.unwrap();
     assert_eq!(first.status, 200);

@@ -8,6 +8,7 @@
 
 mod common;
 mod conditional;
+mod credentials;
 mod damaged_files;
 mod error_table;
 mod exact_bytes;
@@ -19,14 +20,19 @@ mod harness;
 mod headers;
 mod house;
 mod killed;
+mod leaks;
 mod lost_index;
+mod outgoing;
 mod ranges;
 mod read_only;
+mod redirects;
 mod remembered;
+mod repositories;
 mod scene;
 mod single_flight;
 mod sources;
 mod stale;
+mod tunnel;
 mod upstream_away;
 mod verified;
 mod without_uplink;

@@ -23,11 +23,18 @@ async fn timed(scene: &Scene) -> (Answered, Duration) {
 #[track_caller]
 fn assert_stale(scene: &Scene, answer: &Answered) {
     assert_served(answer, &scene.image.top().bytes);
-    let warnings: Vec<_> = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("warning")).collect();
+    let warnings: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("warning"))
+        .collect();
     assert!(warnings.len() == 1 && is_stale(answer), "{warnings:?}");
     let text = &warnings[0].1;
     assert!(text.ends_with('"') && text.len() < 4096, "{text}");
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(scene.image.digest()));
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(scene.image.digest())
+    );
 }
 
 #[tokio::test]
@@ -36,7 +43,10 @@ async fn a_silent_uplink_costs_the_first_caller_the_deadline_and_the_next_nothin
     scene.upstream.black_hole(true);
     let (first, took) = timed(&scene).await;
     assert_stale(&scene, &first);
-    assert!(took >= DEADLINE - Duration::from_millis(100), "{took:?}: it was not asked");
+    assert!(
+        took >= DEADLINE - Duration::from_millis(100),
+        "{took:?}: it was not asked"
+    );
     assert!(took < DEADLINE + MARGIN, "{took:?}");
     for _ in 0..3 {
         let (next, took) = timed(&scene).await;
@@ -70,7 +80,9 @@ async fn every_answer_on_the_way_starts_the_deadline_anew() {
     );
     let decide = Answer::by(move |request| match request.header("Authorization") {
         Some(_) => Answer::held().after(step),
-        None => Answer::status(401).header("WWW-Authenticate", &challenge).after(step),
+        None => Answer::status(401)
+            .header("WWW-Authenticate", &challenge)
+            .after(step),
     });
     scene.upstream.on("HEAD", TAG_PATH, decide);
     let token = Answer::body(200, "application/json", r#"{"token":"t","expires_in":300}"#);
@@ -118,7 +130,11 @@ async fn a_cached_tag_is_served_while_connections_are_lost() {
 #[tokio::test]
 async fn a_cached_tag_is_served_while_the_upstream_talks_nonsense() {
     let scene = Scene::warm(SETTINGS).await;
-    scene.upstream.on("HEAD", "/v2/*", Answer::status(200).without_header("Docker-Content-Digest"));
+    scene.upstream.on(
+        "HEAD",
+        "/v2/*",
+        Answer::status(200).without_header("Docker-Content-Digest"),
+    );
     let page = Answer::body(200, "text/html", "<html>Please log in to this hotel</html>");
     scene.upstream.on("GET", "/v2/*", page);
     is_served_stale_at_once(&scene).await;
@@ -141,8 +157,16 @@ async fn a_tag_is_fresh_again_soon_after_the_uplink_is_back() {
     scene.upstream.black_hole(true);
     assert_stale(&scene, &scene.get(TAG_PATH).await);
     let ready = scene.get("/readyz").await;
-    assert_eq!(ready.status, 200, "an uplink is no reason to restart a cache");
-    assert_eq!(ready.json()["upstreams"][0]["degraded"], true, "{}", ready.text());
+    assert_eq!(
+        ready.status, 200,
+        "an uplink is no reason to restart a cache"
+    );
+    assert_eq!(
+        ready.json()["upstreams"][0]["degraded"],
+        true,
+        "{}",
+        ready.text()
+    );
     let next = scene.move_tag();
     scene.upstream.black_hole(false);
     eventually("serving the moved tag", Duration::from_secs(40), || async {
@@ -150,7 +174,10 @@ async fn a_tag_is_fresh_again_soon_after_the_uplink_is_back() {
         !is_stale(&answer) && answer.body == next.top().bytes
     })
     .await;
-    assert_eq!(scene.get("/readyz").await.json()["upstreams"][0]["degraded"], false);
+    assert_eq!(
+        scene.get("/readyz").await.json()["upstreams"][0]["degraded"],
+        false
+    );
     let log = scene.cache.log();
     assert!(log.contains("tag was served stale and has moved"), "{log}");
 }
@@ -162,7 +189,8 @@ async fn a_stale_answer_is_logged_as_one() {
     assert_stale(&scene, &scene.get(TAG_PATH).await);
     eventually("the line", SOON, || async {
         let log = scene.cache.log();
-        log.lines().any(|line| line.contains("manifests/v1") && line.contains("served=\"stale\""))
+        log.lines()
+            .any(|line| line.contains("manifests/v1") && line.contains("served=\"stale\""))
     })
     .await;
 }

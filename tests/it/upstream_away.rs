@@ -34,7 +34,10 @@ async fn an_upstream_that_never_answers_becomes_an_error_before_clients_give_up(
         answer
     };
     let blob_head = async {
-        let answer = head(&scene.layer()).patience(Duration::from_secs(40)).send(&host).await;
+        let answer = head(&scene.layer())
+            .patience(Duration::from_secs(40))
+            .send(&host)
+            .await;
         assert!(answer.status == 503 && answer.whole_after < HEAD_WITHIN);
     };
     let by_digest = manifest(scene.image.digest());
@@ -46,7 +49,12 @@ async fn an_upstream_that_never_answers_becomes_an_error_before_clients_give_up(
         ask(format!("/v2/{REPOSITORY}/tags/list")),
     );
     let says = [scene.upstream.host(), "no answer in time".to_owned()];
-    assert_refused(&tag, 503, "UNAVAILABLE", &says.each_ref().map(String::as_str));
+    assert_refused(
+        &tag,
+        503,
+        "UNAVAILABLE",
+        &says.each_ref().map(String::as_str),
+    );
     assert_eq!(error(&tag)["detail"]["cause"], "timeout");
 }
 
@@ -79,7 +87,11 @@ async fn what_is_cached_is_served_without_asking_an_upstream_that_refuses_connec
     }
     assert_served(&scene.get(TAG_PATH).await, &scene.image.top().bytes);
     let missing = scene.get(&manifest("never-pulled")).await;
-    let says = ["could not be reached", "no connection", &scene.upstream.host()];
+    let says = [
+        "could not be reached",
+        "no connection",
+        &scene.upstream.host(),
+    ];
     assert_refused(&missing, 503, "UNAVAILABLE", &says);
     let missing = scene.get(&blob(&Item::random(9, 10).digest)).await;
     assert_refused(&missing, 503, "UNAVAILABLE", &says);
@@ -101,20 +113,35 @@ async fn offline(url: &str, cause: &str, words: &str) {
     assert_served(&tag, &top.bytes);
     assert!(is_stale(&tag), "{cause}");
     let missing = ask(manifest("never-pulled")).await;
-    assert_refused(&missing, 503, "UNAVAILABLE", &["could not be reached", words]);
+    assert_refused(
+        &missing,
+        503,
+        "UNAVAILABLE",
+        &["could not be reached", words],
+    );
     assert_eq!(error(&missing)["detail"]["cause"], cause);
 }
 
 #[tokio::test]
 async fn a_store_is_served_while_the_upstream_refuses_connections() {
-    offline(&format!("http://{}", addresses::refused()), "connect", "no connection").await;
+    offline(
+        &format!("http://{}", addresses::refused()),
+        "connect",
+        "no connection",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_store_is_served_while_the_upstreams_name_does_not_resolve() {
     // Too long for a name: no resolver is asked, so the answer does not depend on the network.
     let name = "a".repeat(64);
-    offline(&format!("http://{name}.invalid"), "dns", "its name cannot be resolved").await;
+    offline(
+        &format!("http://{name}.invalid"),
+        "dns",
+        "its name cannot be resolved",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -123,7 +150,10 @@ async fn a_store_is_served_while_the_upstream_speaks_no_tls() {
     let url = format!("https://{}", listener.local_addr().unwrap());
     let plain = tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
-            socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok();
+            socket
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .ok();
         }
     });
     offline(&url, "tls", "TLS failed").await;
@@ -153,7 +183,11 @@ async fn a_cache_starts_while_its_upstream_is_a_black_hole() {
 async fn one_stumble_of_the_upstream_is_not_seen_by_callers() {
     for status in [500, 502, 503, 504] {
         let scene = Scene::new().await;
-        let stumble = |method, path: &str| scene.upstream.on_next(1, method, path, Answer::status(status));
+        let stumble = |method, path: &str| {
+            scene
+                .upstream
+                .on_next(1, method, path, Answer::status(status))
+        };
         let rules = [
             stumble("HEAD", TAG_PATH),
             stumble("GET", "/v2/team/app/manifests/*"),
@@ -190,7 +224,10 @@ async fn without_an_upstream_every_repository_lives_here() {
     let image = image().random_layers(1, 1, 1000).build();
     let store = Store::new();
     store.put(&image, REPOSITORY, &[TAG]);
-    let hosted = RegistryBuilder::new(Product::Cistern).store(&store).start().await;
+    let hosted = RegistryBuilder::new(Product::Cistern)
+        .store(&store)
+        .start()
+        .await;
     let ask = async |path: &str| get(path).send(&hosted.host()).await;
     assert_served(&ask(TAG_PATH).await, &image.top().bytes);
     let layer = image.largest_blob();

@@ -7,8 +7,8 @@ use cistern_storage::{Checked, StorageError, TagRecord};
 use tokio::time::Instant;
 
 use super::flights::Flight;
-use super::freshness::WhenGone;
 use super::{Parts, TagKey};
+use crate::config::WhenGone;
 use crate::metrics::{TagCheck, UpstreamKind};
 use crate::repositories::Mirror;
 use crate::upstream::{Fault, Heard, UpstreamError};

@@ -7,9 +7,10 @@ use cistern_storage::{StorageError, TagRecord};
 use tokio::time::Instant;
 
 use super::check::{Checker, Failed};
-use super::freshness::{Freshness, WhenGone, judge};
+use super::freshness::{Freshness, judge};
 use super::patience::Patience;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
+use crate::config::WhenGone;
 use crate::metrics::TagCheck;
 use crate::repositories::{Mirror, Repository};
 use crate::upstream::Fault;

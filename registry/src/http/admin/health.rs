@@ -80,7 +80,8 @@ impl Health {
             return look.clone();
         }
         let look = match tokio::time::timeout(PATIENCE, (self.check)()).await {
-            Ok(Ok(())) => Ok(()),
+            // A full disk still serves what it holds; a restart would not empty it.
+            Ok(Ok(()) | Err(StorageError::Full)) => Ok(()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store is not well");
                 Err(Arc::from(
