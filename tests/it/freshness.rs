@@ -6,7 +6,7 @@ use cistern_tests::caller::{get, head};
 use cistern_tests::eventually;
 use cistern_tests::images::{Item, image};
 use cistern_tests::registry::Registry;
-use cistern_tests::scripted_upstream::{Answer, Gate};
+use cistern_tests::scripted_upstream::{Answer, Gate, Recorded};
 use cistern_tests::store::Store;
 use tokio::task::JoinSet;
 
@@ -287,7 +287,7 @@ async fn a_blob_known_from_one_repository_is_no_proof_for_another() {
     assert_eq!(
         again
             .iter()
-            .map(|request| request.bytes_sent())
+            .map(Recorded::bytes_sent)
             .filter(|sent| *sent > 1000)
             .count(),
         0

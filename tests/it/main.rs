@@ -6,10 +6,14 @@
     reason = "test code: a failed step must end the test at once with its place, and tests own their files and tasks"
 )]
 
+mod access_log;
+mod admin;
+mod catalog;
 mod common;
 mod conditional;
 mod credentials;
 mod damaged_files;
+mod draining;
 mod error_table;
 mod exact_bytes;
 mod expiry;
@@ -23,6 +27,7 @@ mod killed;
 mod leaks;
 mod lost_index;
 mod outgoing;
+mod password_files;
 mod ranges;
 mod read_only;
 mod redirects;
@@ -32,6 +37,9 @@ mod scene;
 mod single_flight;
 mod sources;
 mod stale;
+mod starting;
+mod surface;
+mod tag_lists;
 mod tunnel;
 mod upstream_away;
 mod verified;
