@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cistern_oci::{ByteRange, Digest, RangeRequest};
-use cistern_storage::StoredBlob;
+use cistern_storage::{StorageError, StoredBlob};
 use tokio::time::timeout;
 
 use super::body::BlobBody;
@@ -13,7 +13,7 @@ use super::patience::Patience;
 use super::{Asked, OpenedBlob, Parts, PullError, Served, Want, far, pass_through};
 use crate::metrics::UpstreamKind;
 use crate::repositories::{Mirror, Repository};
-use crate::upstream::Fault;
+use crate::upstream::{Fault, UpstreamError};
 
 /// One request for a blob of a mirror.
 #[derive(Clone, Copy)]
@@ -101,30 +101,29 @@ impl Blobs<'_> {
             .names_digest(&mirror.name, &digest)
             .await?;
         let running = self.parts.downloads.running(&digest);
-        let admitted = named.is_some()
+        let mut admitted = named.is_some()
             || running
                 .as_ref()
                 .is_some_and(|running| running.sources.include(&mirror.name));
         let here = running.is_some() || self.parts.storage.blobs().size(&digest).await?.is_some();
         if here && !admitted {
-            // The bytes are here for another repository: that is no proof that this one may have them (law 6).
-            self.ask_upstream(mirror, digest).await?;
+            admitted = self.prove(mirror, digest).await?;
         }
         if let Some(opened) = self.open_stored(digest, want).await? {
-            self.parts
-                .storage
-                .repositories()
-                .link_blob(&mirror.name, &digest)
-                .await?;
+            self.link(mirror, digest).await;
             return Ok(opened);
         }
         if let Some(asked) = self.parts.refused_blobs.get(&(mirror.name.clone(), digest)) {
             return Err(PullError::Upstream(asked));
         }
-        let (running, joined) = self
-            .parts
-            .downloads
-            .join_or_start(self.parts, mirror, digest, named);
+        let (running, joined) = loop {
+            let downloads = &self.parts.downloads;
+            match downloads.join_or_start(self.parts, mirror, digest, named, admitted) {
+                Some(found) => break found,
+                // Another repository has started it a moment ago.
+                None => admitted = self.prove(mirror, digest).await?,
+            }
+        };
         let served = if joined { Served::Joined } else { Served::Miss };
         let request = Request {
             mirror,
@@ -133,6 +132,27 @@ impl Blobs<'_> {
             named,
         };
         self.open_growing(request, &running, served).await
+    }
+
+    /// The bytes are here for another repository: that is no proof that this one may have them (law 6). Its upstream is asked,
+    /// unless its own download has ended a moment ago.
+    async fn prove(&self, mirror: &Mirror, digest: Digest) -> Result<bool, PullError> {
+        let repositories = self.parts.storage.repositories();
+        if !repositories.holds_blob(&mirror.name, &digest).await? {
+            self.ask_upstream(mirror, digest).await?;
+        }
+        Ok(true)
+    }
+
+    /// Lets this repository hold the blob from now on. A store that takes no link serves the blob all the same.
+    async fn link(&self, mirror: &Mirror, digest: Digest) {
+        let repositories = self.parts.storage.repositories();
+        match repositories.link_blob(&mirror.name, &digest).await {
+            Ok(()) | Err(StorageError::ReadOnly | StorageError::Full) => {}
+            Err(error) => {
+                tracing::warn!(repository = %mirror.name, %digest, %error, "blob is served but not linked");
+            }
+        }
     }
 
     /// Asks whether this repository holds the digest; its size, when the upstream says.
@@ -166,19 +186,28 @@ impl Blobs<'_> {
             want,
             named,
         } = request;
-        if let Want::Part(range) = want
-            && let Some(opened) = far::open(self.parts, request, range, running).await
-        {
-            return Ok(opened);
-        }
-        let waited = timeout(Patience::HEADERS.total, ready(running, want, named)).await;
-        match waited {
+        let waited = timeout(Patience::HEADERS.total, async {
+            if let Want::Part(range) = want
+                && let Some(opened) = far::open(self.parts, request, range, running).await
+            {
+                return Ok(Ready::Ahead(Box::new(opened)));
+            }
+            ready(running, want, named).await.map(Ready::Sized)
+        });
+        match waited.await {
             Err(_) => Err(PullError::StillFetching),
             Ok(Err(DownloadFailed::NotKept)) => {
-                pass_through::open(self.parts, mirror, digest, want).await
+                pass_through::open(self.parts, mirror, digest, want, named).await
             }
             Ok(Err(failure)) => Err(self.failure(mirror, digest, failure)),
-            Ok(Ok(size)) => {
+            Ok(Ok(Ready::Ahead(opened))) => Ok(*opened),
+            Ok(Ok(Ready::Sized(size))) => {
+                // It comes from another repository's source, and the own one has refused (law 6).
+                if named.is_none()
+                    && let Some(error) = running.sources.refusal(&mirror.name)
+                {
+                    return Err(blob_error(digest, Asked::now(error)));
+                }
                 let part = part_of(want, size)?;
                 let range = part.or(ByteRange::whole(size));
                 let body = range.map_or_else(BlobBody::empty, |range| {
@@ -208,10 +237,21 @@ impl Blobs<'_> {
                     None => PullError::Interrupted,
                 }
             }
+            DownloadFailed::Untrue(error) => {
+                PullError::Upstream(Asked::now(UpstreamError::clone(&error)))
+            }
             DownloadFailed::Storage(error) => PullError::Storage(error),
             DownloadFailed::NotKept | DownloadFailed::Interrupted => PullError::Interrupted,
         }
     }
+}
+
+/// What headers may say.
+enum Ready {
+    /// The part that was fetched ahead of the download.
+    Ahead(Box<OpenedBlob>),
+    /// The size of the blob that is on its way.
+    Sized(u64),
 }
 
 /// Waits until headers may leave (law 7); the blob's size.

@@ -1,5 +1,6 @@
 //! One download, from its first byte to its commit. It belongs to the server, not to a caller (law 1).
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::upstream::{BlobAnswer, Fault, Part, UpstreamError};
 pub(super) enum DownloadFailed {
     /// Every source refused or failed; each waiter is told in the words of its own repository.
     Upstreams(Arc<[(RepositoryName, UpstreamError)]>),
+    /// What came was not the blob, told by its repository's upstream. It may be asked for again at once: how often is for the
+    /// [`Suspects`] to say.
+    Untrue(Arc<UpstreamError>),
     /// The store takes nothing new (no space above the reserve, or read-only): fetch it for yourself.
     NotKept,
     /// The store failed under it.
@@ -67,8 +71,9 @@ impl Download {
             return growing.fail(DownloadFailed::Interrupted);
         };
         let answered = match self.ask_sources().await {
-            Ok(answered) => answered,
-            Err(errors) => {
+            Some(answered) => answered,
+            None => {
+                let errors = self.sources.refusals();
                 self.tell_failure(&errors, started);
                 return growing.fail(DownloadFailed::Upstreams(errors.into()));
             }
@@ -77,15 +82,16 @@ impl Download {
     }
 
     /// Asks one source after the other, those that join meanwhile included, until one answers.
-    async fn ask_sources(&self) -> Result<Answered, Vec<(RepositoryName, UpstreamError)>> {
-        let mut errors = Vec::new();
-        while let Some(mirror) = self.sources.get(errors.len()) {
+    async fn ask_sources(&self) -> Option<Answered> {
+        let mut refused = 0;
+        while let Some(mirror) = self.sources.after(refused) {
             match self.ask(&mirror).await {
-                Ok(answer) => return Ok(Answered { mirror, answer }),
-                Err(error) => errors.push((mirror.name.clone(), error)),
+                Ok(answer) => return Some(Answered { mirror, answer }),
+                Err(error) => self.sources.refuse(refused, error),
             }
+            refused += 1;
         }
-        Err(errors)
+        None
     }
 
     async fn ask(&self, mirror: &Mirror) -> Result<BlobAnswer, UpstreamError> {
@@ -133,6 +139,10 @@ impl Download {
                     return writer.fail(DownloadFailed::Upstreams(errors.into()));
                 }
             };
+            if let Err(error @ StorageError::TooLong { .. }) = &appended {
+                writer.fail(untrue(&mirror, error));
+                return self.suspect(&mirror, error);
+            }
             if let Err(error) = appended {
                 self.count(&mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download stopped: the store failed");
@@ -161,12 +171,11 @@ impl Download {
     async fn commit(&self, mirror: &Mirror, writer: BlobWriter<DownloadFailed>, started: Instant) {
         let bytes = writer.written();
         let source = mirror.upstream.host();
-        let explain = |wrong: &CommitError| {
-            let error = UpstreamError {
-                host: source.into(),
-                fault: Fault::Invalid(wrong.to_string()),
-            };
-            DownloadFailed::Upstreams([(mirror.name.clone(), error)].into())
+        let explain = |wrong: &CommitError| match wrong {
+            CommitError::Storage(error) => DownloadFailed::Storage(error.clone()),
+            CommitError::WrongDigest { .. } | CommitError::WrongSize { .. } => {
+                untrue(mirror, wrong)
+            }
         };
         match writer.commit_or(explain).await {
             Ok(_) => {
@@ -179,20 +188,23 @@ impl Download {
                 self.count(mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download lost: the store failed");
             }
-            Err(wrong) => {
-                self.parts.suspects.note(&self.digest, source);
-                self.count(mirror, DownloadOutcome::Mismatch);
-                tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = source, bytes, reason = %wrong, "download refused");
-            }
+            Err(wrong) => self.suspect(mirror, &wrong),
         }
+    }
+
+    fn suspect(&self, mirror: &Mirror, wrong: &dyn Display) {
+        let source = mirror.upstream.host();
+        self.parts.suspects.note(&self.digest, source);
+        self.count(mirror, DownloadOutcome::Mismatch);
+        tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = source, reason = %wrong, "download refused");
     }
 
     /// Every repository that was shown to hold the blob may serve it from now on.
     async fn link(&self) {
-        for holder in self.sources.all() {
+        for holder in self.sources.holders() {
             let repositories = self.parts.storage.repositories();
-            if let Err(error) = repositories.link_blob(&holder.name, &self.digest).await {
-                tracing::warn!(repository = %holder.name, digest = %self.digest, %error, "blob is kept but not linked");
+            if let Err(error) = repositories.link_blob(&holder, &self.digest).await {
+                tracing::warn!(repository = %holder, digest = %self.digest, %error, "blob is kept but not linked");
             }
         }
     }
@@ -210,6 +222,14 @@ impl Download {
             tracing::warn!(%repository, digest = %self.digest, upstream = %error.host, %error, seconds, "download failed");
         }
     }
+}
+
+/// What readers are told of bytes that were not the blob.
+fn untrue(mirror: &Mirror, wrong: &dyn Display) -> DownloadFailed {
+    DownloadFailed::Untrue(Arc::new(UpstreamError {
+        host: mirror.upstream.host().into(),
+        fault: Fault::Invalid(wrong.to_string()),
+    }))
 }
 
 /// Sources that sent wrong bytes: the digest may be asked for again at once, after that once in ten minutes (law 8).

@@ -12,6 +12,7 @@ use super::Parts;
 use super::download::{Download, DownloadFailed};
 use crate::metrics::Metrics;
 use crate::repositories::Mirror;
+use crate::upstream::UpstreamError;
 
 /// The running downloads.
 pub(super) struct Downloads {
@@ -33,33 +34,71 @@ pub(super) struct Running {
 
 /// The ordered, growing set of places a download may come from.
 #[derive(Clone, Default)]
-pub(super) struct Sources(Arc<Mutex<Vec<Mirror>>>);
+pub(super) struct Sources(Arc<Mutex<Vec<Source>>>);
+
+struct Source {
+    mirror: Mirror,
+    /// What it answered, if it was asked in vain.
+    refusal: Option<UpstreamError>,
+}
 
 impl Sources {
-    /// Whether this repository was already shown to hold the blob.
+    /// Whether this repository wants this download, and its upstream has not refused it.
     pub(super) fn include(&self, repository: &RepositoryName) -> bool {
         self.0
             .lock()
             .iter()
-            .any(|mirror| mirror.name == *repository)
+            .any(|source| source.mirror.name == *repository && source.refusal.is_none())
     }
 
     /// Adds a repository that was shown to hold the blob.
     pub(super) fn add(&self, mirror: &Mirror) {
         let mut sources = self.0.lock();
-        if !sources.iter().any(|known| known.name == mirror.name) {
-            sources.push(mirror.clone());
+        if !sources.iter().any(|known| known.mirror.name == mirror.name) {
+            sources.push(Source {
+                mirror: mirror.clone(),
+                refusal: None,
+            });
         }
     }
 
-    /// The source at this place in the order.
-    pub(super) fn get(&self, at: usize) -> Option<Mirror> {
-        self.0.lock().get(at).cloned()
+    /// The next source when so many have refused.
+    pub(super) fn after(&self, refused: usize) -> Option<Mirror> {
+        let sources = self.0.lock();
+        sources.get(refused).map(|source| source.mirror.clone())
     }
 
-    /// All of them, as they are now.
-    pub(super) fn all(&self) -> Vec<Mirror> {
-        self.0.lock().clone()
+    /// Remembers what the source at this place in the order answered.
+    pub(super) fn refuse(&self, at: usize, error: UpstreamError) {
+        if let Some(source) = self.0.lock().get_mut(at) {
+            source.refusal = Some(error);
+        }
+    }
+
+    /// What the source of this repository answered, if it refused.
+    pub(super) fn refusal(&self, repository: &RepositoryName) -> Option<UpstreamError> {
+        let sources = self.0.lock();
+        let own = sources
+            .iter()
+            .find(|source| source.mirror.name == *repository)?;
+        own.refusal.clone()
+    }
+
+    /// What those that refused have answered.
+    pub(super) fn refusals(&self) -> Vec<(RepositoryName, UpstreamError)> {
+        let sources = self.0.lock();
+        let refused = |source: &Source| {
+            let error = source.refusal.clone()?;
+            Some((source.mirror.name.clone(), error))
+        };
+        sources.iter().filter_map(refused).collect()
+    }
+
+    /// Those that have not refused, as they are now.
+    pub(super) fn holders(&self) -> Vec<RepositoryName> {
+        let sources = self.0.lock();
+        let willing = sources.iter().filter(|source| source.refusal.is_none());
+        willing.map(|source| source.mirror.name.clone()).collect()
     }
 }
 
@@ -117,19 +156,24 @@ impl Downloads {
 
     /// Joins the download of this digest, or starts it from `mirror`. The second value says whether it ran already.
     ///
-    /// The caller has been admitted: its repository is known to hold the digest, or the download itself will prove it.
+    /// `None`: it runs for other repositories, and this one is not `admitted`, which is to say not known to hold the digest
+    /// (law 6). A download that is started proves that itself.
     pub(super) fn join_or_start(
         &self,
         parts: &Arc<Parts>,
         mirror: &Mirror,
         digest: Digest,
         size: Option<u64>,
-    ) -> (Running, bool) {
+        admitted: bool,
+    ) -> Option<(Running, bool)> {
         let mut running = self.running.lock();
         if let Some(download) = running.get(&digest) {
+            if !admitted && !download.sources.include(&mirror.name) {
+                return None;
+            }
             download.sources.add(mirror);
             download.callers.fetch_add(1, Ordering::Relaxed);
-            return (download.clone(), true);
+            return Some((download.clone(), true));
         }
         let (writer, blob) = growing(DownloadFailed::Interrupted);
         let sources = Sources::default();
@@ -153,7 +197,7 @@ impl Downloads {
             let _guard = guard;
             task.run(writer).await;
         });
-        (download, false)
+        Some((download, false))
     }
 }
 

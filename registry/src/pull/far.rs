@@ -29,14 +29,18 @@ pub(super) async fn open(
     if matches!(range, RangeRequest::FromTo { last: None, .. }) {
         return None;
     }
-    let size = request.named.or_else(|| running.blob.size())?;
+    let size = match request.named {
+        Some(size) => size,
+        // The download's answer names it.
+        None => running.blob.wait_for(0).await.ok()?.size?,
+    };
     let part = range.within(size).ok()?;
     if part.length() > SMALL || part.first <= running.blob.readable().saturating_add(NEAR) {
         return None;
     }
     let permit = running.ahead.take(part.length(), size)?;
-    let opening = pass_through::open_part(parts, request.mirror, request.digest, part, size);
-    let opened = timeout(PATIENCE, opening).await.ok()?.ok()?;
+    let opening = pass_through::open_exactly(parts, request.mirror, request.digest, part, size);
+    let opened = timeout(PATIENCE, opening).await.ok()??;
     parts.metrics.passed_through.count(PassedThrough::FarRange);
     Some(keep_until_read(opened, permit))
 }

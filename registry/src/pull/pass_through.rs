@@ -21,10 +21,11 @@ pub(super) async fn open(
     mirror: &Mirror,
     digest: Digest,
     want: Want,
+    named: Option<u64>,
 ) -> Result<OpenedBlob, PullError> {
     let whole = get(parts, mirror, digest, Part::Whole).await;
     let answer = whole.map_err(|error| blob_error(digest, Asked::now(error)))?;
-    let Some(size) = answer.size else {
+    let Some(size) = size_of(parts, mirror, digest, answer.size.or(named)).await else {
         return Err(PullError::StillFetching);
     };
     let Some(part) = part_of(want, size)? else {
@@ -40,8 +41,33 @@ pub(super) async fn open(
     open_part(parts, mirror, digest, part, size).await
 }
 
+/// A body without a length cannot be announced: its size is asked for by itself.
+async fn size_of(parts: &Parts, mirror: &Mirror, digest: Digest, told: Option<u64>) -> Option<u64> {
+    if told.is_some() {
+        return told;
+    }
+    let asked = mirror.upstream.head_blob(&mirror.name_there, &digest).await;
+    let host = mirror.upstream.host();
+    parts
+        .counted(UpstreamKind::BlobHead, host, asked)
+        .ok()?
+        .size
+}
+
+/// Opens one part of a blob at an upstream that sends this part and no more: what it has sent before is not fetched twice.
+pub(super) async fn open_exactly(
+    parts: &Parts,
+    mirror: &Mirror,
+    digest: Digest,
+    part: ByteRange,
+    size: u64,
+) -> Option<OpenedBlob> {
+    let answer = get(parts, mirror, digest, Part::Range(part)).await.ok()?;
+    (answer.first == part.first).then(|| opened_part(answer, digest, part, size))
+}
+
 /// Opens one part of a blob at the upstream. Nothing can verify it; the client's own digest check must.
-pub(super) async fn open_part(
+async fn open_part(
     parts: &Parts,
     mirror: &Mirror,
     digest: Digest,
@@ -50,15 +76,19 @@ pub(super) async fn open_part(
 ) -> Result<OpenedBlob, PullError> {
     let answer = get(parts, mirror, digest, Part::Range(part)).await;
     let answer = answer.map_err(|error| blob_error(digest, Asked::now(error)))?;
+    Ok(opened_part(answer, digest, part, size))
+}
+
+fn opened_part(answer: BlobAnswer, digest: Digest, part: ByteRange, size: u64) -> OpenedBlob {
     let skip = part.first.saturating_sub(answer.first);
     let body = window(answer.body, skip, part.length());
-    Ok(OpenedBlob {
+    OpenedBlob {
         digest,
         size,
         part: Some(part),
         body: Some(BlobBody::Passing(body)),
         served: Served::Miss,
-    })
+    }
 }
 
 async fn get(
