@@ -8,3 +8,4 @@
 
 mod harness;
 mod house;
+mod real_clients;
