@@ -21,6 +21,7 @@ mod killed;
 mod lost_index;
 mod ranges;
 mod read_only;
+mod real_clients;
 mod remembered;
 mod scene;
 mod single_flight;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,7 @@ pub struct RegistryBuilder {
     store: Store,
     settings: BTreeMap<String, String>,
     door: Door,
+    program: Option<PathBuf>,
     arguments: Option<Vec<String>>,
 }
 
@@ -72,6 +73,7 @@ impl RegistryBuilder {
             store: Store::new(),
             settings: BTreeMap::new(),
             door: Door::Open,
+            program: None,
             arguments: None,
         }
     }
@@ -107,6 +109,13 @@ impl RegistryBuilder {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// This program file instead of the usual one: another name of it, or a program that becomes it.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
         self
     }
 
@@ -332,7 +341,7 @@ impl Registry {
             }
         };
         let mut launch = launch(
-            program,
+            self.spec.program.clone().unwrap_or(program),
             folder,
             self.spec.arguments.clone().unwrap_or(usual),
         );
