@@ -287,7 +287,7 @@ async fn a_blob_known_from_one_repository_is_no_proof_for_another() {
     assert_eq!(
         again
             .iter()
-            .map(|request| request.bytes_sent())
+            .map(cistern_tests::scripted_upstream::Recorded::bytes_sent)
             .filter(|sent| *sent > 1000)
             .count(),
         0
