@@ -391,3 +391,15 @@ async fn a_rebuild_that_was_stopped_goes_on_at_the_next_start() {
             .any(|asked| asked.path.ends_with("blobs/sha256"))
     );
 }
+
+#[tokio::test]
+async fn closing_does_not_wait_for_downloads() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let (mut writer, _blob) = crate::testing::start(&storage, sha256(b"1"), None).await;
+    writer.append(Bytes::from_static(b"1")).await.unwrap();
+    storage.close().await.unwrap();
+    assert_eq!(place.text("cistern/lock"), "");
+    writer.commit().await.unwrap();
+    assert!(storage.blobs().open(&sha256(b"1")).await.unwrap().is_some());
+}
