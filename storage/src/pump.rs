@@ -300,3 +300,6 @@ impl Drop for Promised {
         self.0.shrink(0);
     }
 }
+
+#[cfg(test)]
+mod tests;

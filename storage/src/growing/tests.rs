@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::{
     ReadError, Ready, growing,
-    testing::{Place, drain, read, sha256, some_bytes, spawn, start, store},
+    testing::{Place, drain, read, sha256, some_bytes, spawn, start, store, until},
 };
 
 const KIB: usize = 1024;
@@ -51,20 +51,17 @@ async fn the_last_64_kib_wait_for_the_verification() {
     let bytes = some_bytes(200 * KIB, 2);
     let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
     writer.append(bytes.clone()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(blob.readable(), 136 * KIB as u64, "of a known size");
+    until("of a known size", || blob.readable() == 136 * KIB as u64).await;
 
     let (mut unsized_writer, unsized_blob) = start(&storage, sha256(&bytes), None).await;
     unsized_writer
         .append(bytes.slice(..100 * KIB))
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(
-        unsized_blob.readable(),
-        36 * KIB as u64,
-        "of what has come, where no size was named"
-    );
+    until("of what has come, where no size was named", || {
+        unsized_blob.readable() == 36 * KIB as u64
+    })
+    .await;
 
     let (mut small_writer, small_blob) = start(&storage, sha256(b"small"), Some(5)).await;
     small_writer
