@@ -286,8 +286,10 @@ impl Registry {
     /// # Panics
     /// With its log, when it does not answer.
     pub async fn start(&mut self) -> Duration {
+        // Before the clock starts: finding the program may mean building it.
+        let launch = self.launch();
         let began = Instant::now();
-        self.spawn();
+        self.process = Some(Process::start(&launch));
         while !self.answers().await {
             let process = self.process.as_mut().unwrap();
             if let Some(status) = process.ended() {
