@@ -101,10 +101,15 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        if self.lock.is_some() && self.index.is_damaged() {
+        let Some(lock) = &self.lock else {
+            return;
+        };
+        if self.index.is_damaged() {
             // Without a format the next start moves the index aside and makes a new one.
             let _ = self.disk.remove(&self.layout.format());
         }
+        // An empty lock file tells the next start that this run ended in order.
+        let _ = self.disk.set_length(lock, 0);
     }
 }
 

@@ -45,10 +45,11 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         disk,
     } = options;
     let layout = Layout::new(&root);
-    let lock = if read_only {
-        None
+    let (lock, was_interrupted) = if read_only {
+        (None, false)
     } else {
-        Some(lock(&layout, &*disk)?)
+        let (lock, was_interrupted) = lock(&layout, &*disk)?;
+        (Some(lock), was_interrupted)
     };
     let index: Arc<dyn Index> = if read_only {
         Arc::new(MemoryIndex::default())
@@ -58,8 +59,9 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
             .facts(&layout.blobs())
             .is_err_and(|error| is_absent(&error));
         let index = open_index(&layout, &disk, index_cache_bytes);
-        if was_moved || is_empty {
-            // Distribution was at work, so there may be what the index does not know; an empty store has nothing like that.
+        if was_moved || was_interrupted || is_empty {
+            // Distribution was at work, or a run was cut off: there may be what the index does not know, and links that a
+            // power cut emptied. In a store without blobs there is nothing like that.
             let _ = index.set_complete(is_empty);
         }
         index
@@ -90,8 +92,8 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenErro
     move |source| OpenError::Io { what, path, source }
 }
 
-/// Becomes the one writer. The lock file says who it is.
-fn lock(layout: &Layout, disk: &dyn Disk) -> Result<DiskFile, OpenError> {
+/// Becomes the one writer. The lock file says who it is; also tells whether the run before was cut off.
+fn lock(layout: &Layout, disk: &dyn Disk) -> Result<(DiskFile, bool), OpenError> {
     disk.create_directories(layout.own())
         .map_err(failed("create", layout.own()))?;
     let path = layout.lock();
@@ -116,12 +118,13 @@ fn lock(layout: &Layout, disk: &dyn Disk) -> Result<DiskFile, OpenError> {
         }
         Err(error) => return Err(failed("lock", &path)(error)),
     }
+    let was_interrupted = disk.facts_of(&file).is_ok_and(|facts| facts.size > 0);
     let text = format!("process {}\n", process::id());
     // Only words for the next one; a full disk must not keep the store from being served.
     let _ = disk
         .set_length(&file, 0)
         .and_then(|()| disk.write_at(&file, text.as_bytes(), 0));
-    Ok(file)
+    Ok((file, was_interrupted))
 }
 
 /// Distribution, started on this store again, would delete whatever its plan says has expired meanwhile.

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use cistern_oci::{Algorithm, Digest};
+use cistern_oci::{Algorithm, Digest, RepositoryName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     StorageError,
     core::{Core, if_there},
     index::Stamp,
+    repositories::TagLocks,
 };
 
 /// How many index entries are looked at in one step.
@@ -17,16 +18,18 @@ const PAGE: usize = 1000;
 /// Looks at every file once. Stops early when told to.
 pub(crate) async fn rebuild(
     core: &Arc<Core>,
+    tag_locks: &Arc<TagLocks>,
     stop: &CancellationToken,
 ) -> Result<(), StorageError> {
     if core.read_only || core.off(|core| Ok(core.index.is_complete())).await? {
         return Ok(());
     }
     for of in core.off(|core| core.repositories()).await? {
-        let stop = stop.clone();
+        let (stop, tag_locks) = (stop.clone(), Arc::clone(tag_locks));
         core.off(move |core| {
-            core.index
-                .scan(&of, || core.index_manifests(&of, || !stop.is_cancelled()))
+            core.remove_empty_links(&of, &tag_locks)?;
+            let go_on = || !stop.is_cancelled();
+            core.index.scan(&of, || core.index_manifests(&of, go_on))
         })
         .await?;
     }
@@ -43,17 +46,46 @@ pub(crate) async fn rebuild(
             .off(move |core| core.forget_what_is_gone(from.as_ref()))
             .await?;
         if after.is_none() {
-            return core
-                .off(|core| {
-                    core.index.set_complete(true);
-                    core.index
-                        .flush()
-                        .map_err(|error| StorageError::Index(error.to_string()))
-                })
-                .await;
+            return core.off(|core| core.complete_index()).await;
         }
     }
     Ok(())
+}
+
+impl Core {
+    fn complete_index(&self) -> Result<(), StorageError> {
+        self.index.set_complete(true);
+        let flushed = self.index.flush();
+        flushed.map_err(|error| StorageError::Index(error.to_string()))
+    }
+
+    /// Removes links that a power cut left empty: nothing can be made of them, and Distribution's garbage collector gives up
+    /// on the first.
+    fn remove_empty_links(
+        self: &Arc<Self>,
+        of: &RepositoryName,
+        tag_locks: &TagLocks,
+    ) -> Result<(), StorageError> {
+        for digest in self.digests_in(&self.layout.layers(of))? {
+            let _removing = self.linking.write();
+            if !self.has_link(&self.layout.layer_link(of, &digest), &digest)? {
+                self.unlink_blob(of, &digest)?;
+            }
+        }
+        for digest in self.revisions_of(of)? {
+            let _removing = self.linking.write();
+            if !self.has_revision(of, &digest)? {
+                self.unlink_manifest(of, &digest)?;
+            }
+        }
+        for tag in self.names_in(&self.layout.tags(of))? {
+            let tag = tag_locks.on(self, (of.clone(), tag));
+            if tag.load()?.is_none() {
+                tag.remove()?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Blobs whose digests begin alike.

@@ -68,7 +68,9 @@ impl Storage {
     /// Fills the index from the files, if it is new or was moved aside, or Distribution was at work. Stops early when told to, to
     /// go on at the next start.
     pub async fn rebuild_index(&self, stop: CancellationToken) {
-        if let Err(error) = rebuild::rebuild(&self.parts.core, &stop).await {
+        if let Err(error) =
+            rebuild::rebuild(&self.parts.core, &self.repositories().tag_locks(), &stop).await
+        {
             tracing::warn!(%error, "the index is not complete; what it lacks is looked up in the files");
         }
     }

@@ -76,8 +76,41 @@ const ROOMS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// Words in which one file may speak of what all others must not: sled has one home.
-const SLED_HOME: &str = "storage/src/index/sled";
+/// Doors in the walls: files (by the beginning of their path) that may name a word all the same, and why.
+const DOORS: [(&str, &str, &str); 5] = [
+    (
+        "registry/src/http/error",
+        "crate::upstream",
+        "the one table that turns every fault into an answer",
+    ),
+    (
+        "registry/src/http/listen.rs",
+        "std::path",
+        "the admin socket's place, which is an address here",
+    ),
+    (
+        "registry/src/http/socket.rs",
+        "std::path",
+        "the admin socket's place, which is an address here",
+    ),
+    (
+        "storage/src/index/sled",
+        "sled",
+        "the index on disk: sled's one home",
+    ),
+    (
+        "storage/src/index/mod.rs",
+        "sled",
+        "names that home, which is called after it",
+    ),
+];
+
+fn has_door(file: &Path, word: &str) -> bool {
+    let file = file.strip_prefix(root()).unwrap().display().to_string();
+    DOORS
+        .iter()
+        .any(|(place, allowed, _)| file.starts_with(place) && *allowed == word)
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -204,7 +237,9 @@ fn offences(table: &[(&str, &[&str])]) -> Vec<String> {
     let mut offences = Vec::new();
     for (module, forbidden) in table {
         for (file, code) in code_of(&root().join("registry/src").join(module)) {
-            let named = forbidden.iter().filter(|word| names(&code, word));
+            let named = forbidden
+                .iter()
+                .filter(|word| names(&code, word) && !has_door(&file, word));
             offences.extend(named.map(|word| format!("{} names {word}", file.display())));
         }
     }
@@ -248,13 +283,7 @@ fn sled_is_named_in_one_place_only() {
         "deploy/src",
     ] {
         for (file, code) in code_of(&root().join(folder)) {
-            let home = file
-                .strip_prefix(root())
-                .unwrap()
-                .display()
-                .to_string()
-                .starts_with(SLED_HOME);
-            if names(&code, "sled") && !home {
+            if names(&code, "sled") && !has_door(&file, "sled") {
                 offences.push(file);
             }
         }

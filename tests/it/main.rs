@@ -6,6 +6,26 @@
     reason = "test code: a failed step must end the test at once with its place, and tests own their files and tasks"
 )]
 
+mod common;
+mod conditional;
+mod damaged_files;
+mod error_table;
+mod exact_bytes;
+mod expiry;
+mod far_ranges;
+mod full_disk;
 mod harness;
+mod headers;
 mod house;
+mod killed;
+mod lost_index;
+mod ranges;
+mod read_only;
 mod real_clients;
+mod remembered;
+mod scene;
+mod single_flight;
+mod sources;
+mod upstream_away;
+mod verified;
+mod without_uplink;

@@ -48,13 +48,12 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = self.get_mut();
         match body {
-            Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *body = Self::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Self::Blob { left: 0, .. } => Poll::Ready(None),
+            Self::Empty | Self::Blob { left: 0, .. } => Poll::Ready(None),
             Self::Blob { bytes, left } => {
                 Poll::Ready(Some(match ready!(Pin::new(bytes).poll_next(context)) {
                     // An end that comes too early must never look like an end.

@@ -25,7 +25,7 @@ use crate::upstream::{Fault, UpstreamError};
 /// When to come back, where an upstream did not say.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The longest wait that is passed on: a child that heeds a whole day would miss the link coming back.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// What a repository that takes no writes allows.
 const READING: HeaderValue = HeaderValue::from_static("GET, HEAD");
 

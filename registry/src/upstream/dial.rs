@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
 
-use cistern_auth::outgoing::RealmRules;
+use cistern_auth::outgoing::{Reach, RealmRules};
 
 use super::address::host_and_port;
 use super::resolve::{Names, SharedNames, UpstreamReach};
@@ -85,8 +85,15 @@ impl Dialer {
     }
 
     /// How near the upstream is.
-    pub(super) fn reach(&self) -> &UpstreamReach {
-        &self.reach
+    pub(super) fn reach(&self) -> Reach {
+        self.reach.get()
+    }
+
+    /// Whether an address may be dialled that the upstream sent us to: not if it is nearer than the upstream itself,
+    /// unless the operator named it. For names this is seen only when they are resolved.
+    pub(super) fn may_lead_to(&self, url: &Url) -> bool {
+        Reach::of_url(url) <= self.reach()
+            || url.host_str().is_some_and(|host| self.names.0.trusts(host))
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {

@@ -1,7 +1,6 @@
 //! Following redirects: on every endpoint, within bounds, never with credentials to another place, never from https to http,
 //! never to an address nearer to us than the upstream. The body of a redirect is thrown away.
 
-use cistern_auth::outgoing::Reach;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use reqwest::Response;
@@ -75,7 +74,7 @@ pub(super) async fn follow(
             });
         }
         let invalid = |why: String| Fault::Invalid(why).at(&host_and_port(&url));
-        let next = next(&url, response.headers(), dialer.reach().get()).map_err(invalid)?;
+        let next = next(&url, response.headers(), |to| dialer.may_lead_to(to)).map_err(invalid)?;
         if visited.contains(&next) {
             return Err(invalid("redirects in a loop".to_owned()));
         }
@@ -96,7 +95,11 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// Where an answer sends us, if we go there.
-fn next(from: &Url, headers: &HeaderMap, reach: Reach) -> Result<Url, String> {
+fn next(
+    from: &Url,
+    headers: &HeaderMap,
+    may_lead_to: impl Fn(&Url) -> bool,
+) -> Result<Url, String> {
     let location = headers
         .get(LOCATION)
         .ok_or("redirects without saying where to")?;
@@ -122,9 +125,9 @@ fn next(from: &Url, headers: &HeaderMap, reach: Reach) -> Result<Url, String> {
             ));
         }
     }
-    if Reach::of_url(&to) > reach {
+    if !may_lead_to(&to) {
         return Err(format!(
-            "redirects to {place}, which is on a private network or on this machine, the upstream is not"
+            "redirects to {place}, on a private network or on this machine, where the upstream is not; proxy.realms can allow it"
         ));
     }
     Ok(to)
@@ -133,10 +136,14 @@ fn next(from: &Url, headers: &HeaderMap, reach: Reach) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cistern_auth::outgoing::Reach;
 
     fn go(from: &str, location: &'static str, reach: Reach) -> Result<String, String> {
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
-        next(&Url::parse(from).unwrap(), &headers, reach).map(|url| url.to_string())
+        next(&Url::parse(from).unwrap(), &headers, |to| {
+            Reach::of_url(to) <= reach
+        })
+        .map(|url| url.to_string())
     }
 
     #[test]

@@ -32,9 +32,7 @@ pub(super) struct NameNotResolved {
 
 /// The name leads only to addresses the upstream has no business to send us to.
 #[derive(Debug)]
-pub(super) struct NearerAddress {
-    host: String,
-}
+pub(super) struct NearerAddress;
 
 impl UpstreamReach {
     pub(super) fn of(url: &Url) -> Self {
@@ -59,21 +57,25 @@ impl Names {
         }
     }
 
+    /// Whether the operator named this host.
+    pub(super) fn trusts(&self, host: &str) -> bool {
+        self.trusted
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(host))
+    }
+
     /// The addresses of a name that may be dialled.
     fn admit(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NearerAddress> {
         if host.eq_ignore_ascii_case(&self.own) {
-            let nearest = found
+            // The farthest of its addresses counts: adding a near one to a name shall not open a door.
+            let farthest = found
                 .iter()
                 .map(|address| Reach::of_address(address.ip()))
-                .max();
-            self.reach.set(nearest.unwrap_or(Reach::Public));
+                .min();
+            self.reach.set(farthest.unwrap_or(Reach::Public));
             return Ok(found);
         }
-        if self
-            .trusted
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(host))
-        {
+        if self.trusts(host) {
             return Ok(found);
         }
         let limit = self.reach.get();
@@ -82,9 +84,7 @@ impl Names {
             .filter(|address| Reach::of_address(address.ip()) <= limit)
             .collect();
         if admitted.is_empty() {
-            Err(NearerAddress {
-                host: host.to_owned(),
-            })
+            Err(NearerAddress)
         } else {
             Ok(admitted)
         }
@@ -131,10 +131,8 @@ impl std::error::Error for NameNotResolved {}
 
 impl fmt::Display for NearerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "sends us to {}, which is on a private network or on this machine, the upstream is not; proxy.realms can allow it",
-            self.host
+        f.write_str(
+            "its name leads only to a private network or to this machine, where the upstream is not; proxy.realms can allow it",
         )
     }
 }
@@ -174,6 +172,18 @@ mod tests {
             .unwrap();
         assert_eq!(mixed, addresses(&["203.0.113.8"]));
         assert!(names.admit("PROXY.lan", addresses(&["10.0.0.1"])).is_ok());
+    }
+
+    #[test]
+    fn an_upstream_that_is_also_near_is_taken_as_far() {
+        let names = names("https://registry.example");
+        let both = addresses(&["127.0.0.1", "203.0.113.7"]);
+        assert_eq!(names.admit("registry.example", both).unwrap().len(), 2);
+        assert!(
+            names
+                .admit("localhost.example", addresses(&["127.0.0.1"]))
+                .is_err()
+        );
     }
 
     #[test]

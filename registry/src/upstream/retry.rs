@@ -83,6 +83,22 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_connection_is_replaced_at_once_and_then_with_patience() {
+        let mut attempts = Attempts::new();
+        let closed = Fault::Unreachable {
+            link: LinkFault::Closed,
+            detail: String::new(),
+        };
+        assert_eq!(attempts.after(&closed), Some(Duration::ZERO));
+        let delays = [attempts.after(&closed), attempts.after(&closed)];
+        for delay in delays {
+            let delay = delay.unwrap();
+            assert!(delay >= Duration::from_millis(100) && delay <= Duration::from_millis(700));
+        }
+        assert_eq!(attempts.after(&closed), None);
+    }
+
+    #[test]
     fn only_what_may_go_better_is_tried_again() {
         let link = |link| Fault::Unreachable {
             link,

@@ -282,7 +282,7 @@ impl Shared {
         heard: &Heard,
     ) -> Result<TokenAnswer, UpstreamError> {
         let credentials = self.credentials().await?;
-        let reach = self.dialer.reach().get();
+        let reach = self.dialer.reach();
         let allowed = self
             .tokens
             .rules

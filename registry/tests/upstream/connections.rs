@@ -68,6 +68,16 @@ async fn https_goes_through_the_given_proxy() {
 }
 
 #[tokio::test]
+async fn http_goes_through_the_given_proxy() {
+    let proxy = Server::start(|_| ok(BODY)).await;
+    let mut options = options("http://registry.test");
+    options.http_proxy = Some(proxy.address().to_string());
+    pull(&Upstream::new(options).unwrap()).await.unwrap();
+    let asked = &proxy.seen()[0].target;
+    assert_eq!(asked, "http://registry.test/v2/a/manifests/1");
+}
+
+#[tokio::test]
 async fn an_exempt_upstream_is_reached_directly() {
     let server = Server::start(|_| ok(BODY)).await;
     let (proxy, mut heads) = proxy(None).await;

@@ -120,13 +120,13 @@ impl Reply {
     fn head(&self) -> String {
         let mut head = format!("HTTP/1.1 {} Whatever\r\n", self.status);
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         match self.manner {
             Manner::Chunked | Manner::Endless => head.push_str("Transfer-Encoding: chunked\r\n"),
             Manner::UntilClose => head.push_str("Connection: close\r\n"),
             _ if self.has("content-length") => {}
-            _ => head.push_str(&format!("Content-Length: {}\r\n", self.body.len())),
+            _ => head.extend(["Content-Length: ", &self.body.len().to_string(), "\r\n"]),
         }
         head.push_str("\r\n");
         head
@@ -270,7 +270,7 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, reply: &Reply, is_head: bo
         Manner::HangAfter(bytes) => {
             stream.write_all(&reply.body[..bytes]).await.ok()?;
             stream.flush().await.ok()?;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Manner::Chunked => {
             for piece in reply.body.chunks(1000) {
@@ -279,7 +279,7 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, reply: &Reply, is_head: bo
             stream.write_all(b"0\r\n\r\n").await.ok()?;
         }
         Manner::Endless => loop {
-            write_chunk(stream, &[b' '; 65536]).await?;
+            write_chunk(stream, &[b' '; 16000]).await?;
         },
         Manner::UntilClose => {
             stream.write_all(&reply.body).await.ok()?;

@@ -61,7 +61,7 @@ async fn no_more_pages_are_asked_for_than_tags_are_wanted() {
             .target
             .split_once("last=")
             .map_or(0, |(_, last)| last.parse().unwrap());
-        page(&[&format!("t{:04}", from), &format!("t{:04}", from + 1)]).header(
+        page(&[&format!("t{from:04}"), &format!("t{:04}", from + 1)]).header(
             "Link",
             format!("</v2/a/b/tags/list?last={}>; rel=\"next\"", from + 2),
         )

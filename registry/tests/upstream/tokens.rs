@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use super::server::{Manner, Reply, Seen, Server, ok, reply};
 use super::{RAIN_PENCIL, anonymous, fault, known, name, options, reference, sha256};
 
-const BODY: &str = r#"{"schemaVersion":2}"#;
+pub(crate) const BODY: &str = r#"{"schemaVersion":2}"#;
 
-fn challenge(seen: &Seen) -> Reply {
+pub(crate) fn challenge(seen: &Seen) -> Reply {
     let host = seen.header("host").unwrap();
     reply(401).header(
         "WWW-Authenticate",
@@ -19,7 +19,7 @@ fn challenge(seen: &Seen) -> Reply {
 }
 
 /// A registry whose token server always grants and that takes the token "good".
-fn registry(seen: &Seen) -> Reply {
+pub(crate) fn registry(seen: &Seen) -> Reply {
     match (seen.path(), seen.authorization()) {
         ("/token", _) => ok(r#"{"token":"good","expires_in":300}"#),
         (_, Some("Bearer good")) => ok(BODY),
@@ -27,7 +27,7 @@ fn registry(seen: &Seen) -> Reply {
     }
 }
 
-async fn pull(
+pub(crate) async fn pull(
     upstream: &Upstream,
 ) -> Result<cistern_oci::Manifest, cistern::upstream::UpstreamError> {
     upstream
@@ -35,7 +35,7 @@ async fn pull(
         .await
 }
 
-fn token_requests(server: &Server) -> usize {
+pub(crate) fn token_requests(server: &Server) -> usize {
     server.count(|seen| seen.path() == "/token")
 }
 
@@ -274,92 +274,6 @@ async fn a_token_server_that_moves_is_found_again() {
 }
 
 #[tokio::test]
-async fn challenges_are_understood_in_every_form() {
-    let forms: [fn(&str) -> Vec<String>; 8] = [
-        |host| {
-            vec![format!(
-                r#"Bearer realm="http://{host}/token",service="s",scope="repository:a/b:pull""#
-            )]
-        },
-        |host| {
-            vec![format!(
-                "bearer realm=http://{host}/token,service=s,scope=repository:a/b:pull"
-            )]
-        },
-        |host| vec![format!(r#"BEARER realm="http://{host}/token""#)],
-        |host| {
-            vec![
-                r#"Basic realm="x""#.into(),
-                format!(r#"Bearer realm="http://{host}/token",service="s""#),
-            ]
-        },
-        |host| {
-            vec![format!(
-                r#"Negotiate, Basic realm="x", Bearer realm="http://{host}/token",service="s""#
-            )]
-        },
-        |host| {
-            vec![
-                "\"broken, =".into(),
-                format!(r#"Bearer realm="http://{host}/token",service="s""#),
-            ]
-        },
-        |host| {
-            vec![format!(
-                r#"Bearer realm="http://{host}/token?tenant=7",error="insufficient_scope""#
-            )]
-        },
-        |_| vec![r#"Bearer realm="/token""#.to_owned()],
-    ];
-    for form in forms {
-        let server = Server::start(move |seen| match (seen.path(), seen.authorization()) {
-            ("/token", _) => registry(seen),
-            (_, Some("Bearer good")) => ok(BODY),
-            _ => {
-                let fields = form(seen.header("host").unwrap());
-                fields.into_iter().fold(reply(401), |reply, field| {
-                    reply.header("WWW-Authenticate", field)
-                })
-            }
-        })
-        .await;
-        let shown = form("HOST");
-        assert!(pull(&anonymous(&server)).await.is_ok(), "{shown:?}");
-        let asked = server
-            .seen()
-            .into_iter()
-            .find(|seen| seen.path() == "/token")
-            .unwrap();
-        assert!(
-            asked.target.contains("scope=repository%3Aa%2Fb%3Apull"),
-            "{shown:?}"
-        );
-        assert_eq!(
-            asked.target.contains("tenant=7"),
-            shown[0].contains("tenant=7")
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_bare_401_is_explained_by_the_ping() {
-    let server = Server::start(|seen| match (seen.path(), seen.authorization()) {
-        ("/token", _) => registry(seen),
-        (_, Some("Bearer good")) => ok(BODY),
-        ("/v2/", _) => {
-            let host = seen.header("host").unwrap();
-            reply(401).header(
-                "WWW-Authenticate",
-                format!(r#"Bearer realm="http://{host}/token",service="s""#),
-            )
-        }
-        _ => reply(401),
-    })
-    .await;
-    assert_eq!(pull(&anonymous(&server)).await.unwrap().bytes, BODY);
-}
-
-#[tokio::test]
 async fn tags_and_pulls_may_need_different_scopes() {
     let server = Server::start(|seen| {
         let host = seen.header("host").unwrap();
@@ -418,8 +332,8 @@ async fn every_answer_on_the_way_is_heard() {
         .get_manifest(&name("a/b"), &reference("1"), &heard)
         .await
         .unwrap();
-    // A connection, the challenge, the token and its arrival, the manifest.
-    assert!(heard.count() >= 4, "{}", heard.count());
+    // A connection, the challenge, the token server's answer, the token in our hands, the manifest.
+    assert_eq!(heard.count(), 5);
     let later = Heard::default();
     upstream
         .get_manifest(&name("a/b"), &reference("1"), &later)
@@ -430,7 +344,7 @@ async fn every_answer_on_the_way_is_heard() {
 
 #[tokio::test]
 async fn a_slow_chain_of_answers_is_never_silent_for_long() {
-    let delay = Duration::from_millis(150);
+    let delay = Duration::from_millis(250);
     let server = Server::start(move |seen| registry(seen).manner(Manner::Late(delay))).await;
     let heard = Heard::default();
     let upstream = Upstream::new(options(&server.url())).unwrap();
@@ -441,7 +355,7 @@ async fn a_slow_chain_of_answers_is_never_silent_for_long() {
     loop {
         tokio::select! {
             result = &mut work => break assert!(result.is_ok()),
-            silence = tokio::time::timeout(Duration::from_millis(400), heard.next()) => silence.unwrap(),
+            silence = tokio::time::timeout(Duration::from_millis(600), heard.next()) => silence.unwrap(),
         }
     }
 }

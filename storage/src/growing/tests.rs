@@ -105,7 +105,7 @@ async fn readers_of_a_failed_blob_are_told_why_and_never_end_neatly() {
     let body = spawn(drain(blob.read(whole(bytes.len()))));
     let size = {
         let blob = blob.clone();
-        spawn(async move { blob.wait_for(450 * KIB as u64).await })
+        spawn(async move { blob.wait_end().await })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
     writer.fail("upstream gone");
@@ -139,7 +139,7 @@ async fn a_writer_that_vanishes_however_interrupts_its_readers() {
         let body = blob.read(whole(bytes.len()));
         let waiting = {
             let blob = blob.clone();
-            spawn(async move { blob.wait_for(1 << 40).await })
+            spawn(async move { blob.wait_end().await })
         };
         tokio::time::sleep(Duration::from_millis(50)).await;
         if way == "abort" {

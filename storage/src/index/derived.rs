@@ -43,16 +43,17 @@ impl Derived {
         self.scanned.lock().contains(of)
     }
 
-    /// Lets `scan` put every manifest of a repository into the index, and remembers that, unless the index failed meanwhile.
+    /// Lets `scan` put every manifest of a repository into the index, and remembers it if that is done, unless the index failed
+    /// meanwhile.
     pub(crate) fn scan<E>(
         &self,
         of: &RepositoryName,
-        scan: impl FnOnce() -> Result<(), E>,
+        scan: impl FnOnce() -> Result<bool, E>,
     ) -> Result<(), E> {
         let before = Arc::clone(&*self.index.read());
-        scan()?;
+        let is_done = scan()?;
         let now = self.index.read();
-        if Arc::ptr_eq(&before, &now) {
+        if is_done && Arc::ptr_eq(&before, &now) {
             self.scanned.lock().insert(of.clone());
         }
         Ok(())

@@ -337,3 +337,57 @@ async fn a_store_of_twenty_thousand_blobs_opens_at_once() {
     assert!(disk.asked().len() < 50);
     drop(storage);
 }
+
+#[tokio::test]
+async fn links_that_a_power_cut_emptied_are_removed_in_the_background() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let manifest = fill(&place, &storage).await;
+    storage.close().await.unwrap();
+    drop(storage);
+    until("the run ended in order", || {
+        place.text("cistern/lock").is_empty()
+    })
+    .await;
+    let before = place.files();
+    place.write("cistern/lock", b"process 1\n");
+    let repository = "docker/registry/v2/repositories/library/app";
+    let hex = sha256(b"emptied").hex();
+    for path in [
+        format!("{repository}/_layers/sha256/{hex}/link"),
+        format!("{repository}/_manifests/revisions/sha256/{hex}/link"),
+        format!("{repository}/_manifests/tags/v2/current/link"),
+        format!("{repository}/_manifests/tags/v2/index/sha256/{hex}/link"),
+        format!("cistern/revisions/library/app/_revisions/sha256/{hex}"),
+    ] {
+        place.write(&path, b"");
+    }
+    let storage = place.open().await;
+    storage.rebuild_index(CancellationToken::new()).await;
+    assert_eq!(place.files(), before);
+    serves(&storage, &manifest).await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_stopped_goes_on_at_the_next_start() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let manifest = fill(&place, &storage).await;
+    storage.close().await.unwrap();
+    drop(storage);
+    std::fs::remove_dir_all(place.root().join("cistern/index")).unwrap();
+    let storage = place.open().await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    storage.rebuild_index(stop).await;
+    serves(&storage, &manifest).await;
+    let storage = place.open_again(storage).await;
+    let before = place.disk.asked().len();
+    storage.rebuild_index(CancellationToken::new()).await;
+    let walked = place.disk.asked().split_off(before);
+    assert!(
+        walked
+            .iter()
+            .any(|asked| asked.path.ends_with("blobs/sha256"))
+    );
+}

@@ -175,16 +175,16 @@ impl Core {
         Ok(if_there("look at", path, self.disk.facts(path))?.is_some())
     }
 
-    /// Puts those manifests of a repository into the index that are not in it yet, and takes out those that are gone, for as
-    /// long as `go_on` says so.
+    /// Puts those manifests of a repository into the index that are not in it yet, for as long as `go_on` says so. Whether all
+    /// are in it then.
     pub(crate) fn index_manifests(
         &self,
         of: &RepositoryName,
         go_on: impl Fn() -> bool,
-    ) -> Result<(), StorageError> {
+    ) -> Result<bool, StorageError> {
         for digest in self.revisions_of(of)? {
             if !go_on() {
-                break;
+                return Ok(false);
             }
             if self.index.manifest(of, &digest).is_some() || !self.has_revision(of, &digest)? {
                 continue;
@@ -197,7 +197,7 @@ impl Core {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn index_manifest(

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use cistern_tests::caller::get;
+use cistern_tests::cistern;
+use cistern_tests::images::image;
 use cistern_tests::need;
 use cistern_tests::process::{Process, launch, run};
+use cistern_tests::scripted_upstream::ScriptedUpstream;
 
 #[tokio::test]
 async fn a_program_that_takes_too_long_is_killed() {
@@ -40,7 +44,22 @@ fn what_is_missing_is_named() {
     assert_eq!(need::missing(&["sh", "ls"]), None);
 }
 
-#[test]
-fn the_product_is_built_from_this_working_tree() {
-    assert!(cistern_tests::cistern::program().is_file());
+#[tokio::test(flavor = "multi_thread")]
+async fn the_product_is_built_from_this_working_tree_starts_answers_and_stops() {
+    let upstream = ScriptedUpstream::start().await;
+    let image = image().random_layers(1, 1, 1000).build();
+    upstream.hold(&image, "team/app", &["v1"]);
+    let mut cistern = cistern::mirror_of(&upstream.url()).start().await;
+    let answer = get("/v2/team/app/manifests/v1").send(&cistern.host()).await;
+    assert_eq!(
+        (answer.status, &answer.body),
+        (200, &image.top().bytes),
+        "{}",
+        cistern.log()
+    );
+    assert!(
+        cistern.rss() > 0 && cistern.stop().await.success(),
+        "{}",
+        cistern.log()
+    );
 }

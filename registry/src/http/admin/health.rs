@@ -26,8 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Health {
     check: Box<dyn Fn() -> BoxFuture<'static, Result<(), StorageError>> + Send + Sync>,
     upstreams: Box<dyn Fn() -> Vec<UpstreamReport> + Send + Sync>,
-    last_look: Mutex<Option<(Instant, Result<(), Arc<str>>)>>,
+    last_look: Mutex<Option<(Instant, Looked)>>,
 }
+
+/// What a look at the store showed: well, or what is told about it.
+type Looked = Result<(), Arc<str>>;
 
 /// How an upstream was when it was last asked. Told, never judged.
 #[derive(Clone, Debug)]
@@ -69,8 +72,8 @@ impl Health {
         }
     }
 
-    /// Whether the store can be read and written.
-    async fn store(&self) -> Result<(), Arc<str>> {
+    /// Whether the store can be read and written. A full one serves what it holds, and a restart would make no room.
+    async fn store(&self) -> Looked {
         if let Some((at, look)) = &*self.last_look.lock()
             && at.elapsed() < LOOK_HOLDS
         {
@@ -78,6 +81,12 @@ impl Health {
         }
         let look = match tokio::time::timeout(PATIENCE, (self.check)()).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(StorageError::Full)) => {
+                tracing::warn!(
+                    "the store is full: what it holds is served, the rest is passed through"
+                );
+                Ok(())
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store is not well");
                 Err(Arc::from(

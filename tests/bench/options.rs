@@ -1,0 +1,64 @@
+//! What is to be measured, from the command line.
+
+use std::fmt::Write as _;
+
+use crate::scenarios;
+
+/// What is to be measured, and how often.
+#[derive(Debug)]
+pub(crate) struct Options {
+    only: Vec<String>,
+    /// Interleaved rounds of each scenario.
+    pub(crate) rounds: usize,
+    /// Seconds that one measurement under load takes.
+    pub(crate) seconds: u64,
+    /// Whether Distribution is left out: it is the slowest part of a run.
+    pub(crate) without_distribution: bool,
+}
+
+impl Options {
+    /// Reads the arguments; the error is what to tell the user instead.
+    pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            only: Vec::new(),
+            rounds: 5,
+            seconds: 3,
+            without_distribution: false,
+        };
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--rounds" => options.rounds = number(words.next())?,
+                "--seconds" => options.seconds = number(words.next())?,
+                "--without-distribution" => options.without_distribution = true,
+                name if scenarios::ALL.iter().any(|one| one.name == name) => {
+                    options.only.push(word);
+                }
+                _ => return Err(usage()),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether the scenario of this name is to be run.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// Whether everything is measured, so that the results are worth keeping.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.only.is_empty() && !self.without_distribution
+    }
+}
+
+fn number<N: std::str::FromStr>(word: Option<String>) -> Result<N, String> {
+    word.and_then(|word| word.parse().ok()).ok_or_else(usage)
+}
+
+fn usage() -> String {
+    let mut text = "usage: tests/bench/run [--rounds N] [--seconds N] [--without-distribution] [SCENARIO…]\n\n".to_owned();
+    for scenario in scenarios::ALL {
+        writeln!(text, "  {:<10} {}", scenario.name, scenario.what).unwrap();
+    }
+    text.push_str("\nWithout a scenario all are run, and tests/bench/RESULTS.md is written.");
+    text
+}

@@ -1,0 +1,115 @@
+//! A cache that is killed, at whatever moment, never serves half of anything afterwards.
+
+use std::time::Duration;
+
+use cistern_tests::caller::{Ended, get, head};
+use cistern_tests::eventually;
+use cistern_tests::images::image;
+use cistern_tests::scripted_upstream::{Answer, Gate};
+
+use crate::common::{
+    MIB, REPOSITORY, SOON, assert_blob, assert_manifest, blob_path, chain, chain_with_blob, holds,
+    leftovers, manifest_path, no_leftovers, pull,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_in_the_middle_of_a_download_nothing_of_it_is_served() {
+    for (seed, stop) in [(1, 1), (2, MIB / 2), (3, 2 * MIB), (4, 3 * MIB - 1)] {
+        let (upstream, mut cache, blob, path) = chain_with_blob(seed, 3 * MIB).await;
+        let gate = Gate::new();
+        let stopping = upstream.on("GET", &path, Answer::held().stops_at(stop, &gate));
+        let opened = get(&path).open(&cache.host()).await.unwrap();
+        gate.wait_reached(1, SOON).await;
+        if stop > MIB {
+            eventually("writing to disk", SOON, || async {
+                !leftovers(&cache).is_empty()
+            })
+            .await;
+        }
+        cache.kill();
+        let cut = opened.finish().await;
+        assert_ne!(cut.ended, Ended::Complete);
+        upstream.stop().await;
+        cache.start().await;
+        assert!(!holds(&cache, &blob.digest));
+        assert_eq!(get(&path).send(&cache.host()).await.status, 503);
+        assert_eq!(head(&path).send(&cache.host()).await.status, 503);
+        no_leftovers(&cache).await;
+        stopping.remove();
+        upstream.start_again().await;
+        eventually("asking again", SOON, || async {
+            get(&path).send(&cache.host()).await.status == 200
+        })
+        .await;
+        assert_blob(&get(&path).send(&cache.host()).await, &blob);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_served_after_kills_at_any_moment_is_whole() {
+    let (upstream, mut cache) = chain().await;
+    let image = image().random_layers(5, 8, MIB).build();
+    upstream.hold(&image, REPOSITORY, &["v1"]);
+    let manifest = manifest_path(REPOSITORY, "v1");
+    for round in 0..8_u64 {
+        let mut callers = tokio::task::JoinSet::new();
+        for item in &image.blobs {
+            let (path, host) = (blob_path(REPOSITORY, &item.digest), cache.host());
+            callers.spawn(async move { get(&path).send(&host).await });
+        }
+        let (path, host) = (manifest.clone(), cache.host());
+        callers.spawn(async move { get(&path).send(&host).await });
+        // After a different share of the work each time: so much of what is left to send.
+        let before = upstream.bytes_sent();
+        let share = round * image.blob_bytes() as u64 / 16;
+        let enough = async {
+            while upstream.bytes_sent() < before + share && !callers.is_empty() {
+                let _ = tokio::time::timeout(Duration::from_millis(1), callers.join_next()).await;
+            }
+        };
+        tokio::time::timeout(SOON, enough).await.unwrap();
+        cache.kill();
+        callers.shutdown().await;
+        upstream.stop().await;
+        cache.start().await;
+        for item in &image.blobs {
+            let answer = get(&blob_path(REPOSITORY, &item.digest))
+                .send(&cache.host())
+                .await;
+            if holds(&cache, &item.digest) {
+                assert_blob(&answer, item);
+            } else {
+                assert_eq!(answer.status, 503, "{}", answer.text());
+            }
+        }
+        let answer = get(&manifest).send(&cache.host()).await;
+        if answer.status == 200 {
+            assert_manifest(&answer, image.top());
+        } else {
+            assert_eq!(answer.status, 503, "{}", answer.text());
+        }
+        upstream.start_again().await;
+        // What was refused a moment ago is remembered; a start forgets that.
+        cache.kill();
+        cache.start().await;
+    }
+    pull(&cache, REPOSITORY, "v1", &image).await;
+    no_leftovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_served_as_complete_is_there_after_a_kill() {
+    let (upstream, mut cache) = chain().await;
+    let image = image().random_layers(6, 4, 300_000).build();
+    upstream.hold(&image, REPOSITORY, &["v1"]);
+    pull(&cache, REPOSITORY, "v1", &image).await;
+    for blob in &image.blobs {
+        crate::common::kept(&cache, &blob.digest).await;
+    }
+    let count = upstream.count("GET", "/v2/*");
+    cache.kill();
+    upstream.stop().await;
+    cache.start().await;
+    pull(&cache, REPOSITORY, "v1", &image).await;
+    assert_eq!(upstream.count("GET", "/v2/*"), count);
+}
