@@ -169,7 +169,8 @@ impl RegistryBuilder {
     /// When it does not end.
     pub async fn start_in_vain(self) -> (ExitStatus, String) {
         let mut registry = self.prepare();
-        let process = registry.process.insert(Process::start(&registry.launch()));
+        registry.spawn();
+        let process = registry.process.as_mut().unwrap();
         let status = process
             .wait(READY_WITHIN)
             .await
@@ -285,6 +286,7 @@ impl Registry {
     /// # Panics
     /// With its log, when it does not answer.
     pub async fn start(&mut self) -> Duration {
+        // Before the clock starts: finding the program may mean building it.
         let launch = self.launch();
         let began = Instant::now();
         self.process = Some(Process::start(&launch));
@@ -329,6 +331,11 @@ impl Registry {
             .await
             .status
             != 0
+    }
+
+    fn spawn(&mut self) {
+        let launch = self.launch();
+        self.process = Some(Process::start(&launch));
     }
 
     fn launch(&self) -> Launch {

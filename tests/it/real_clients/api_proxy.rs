@@ -12,7 +12,7 @@ use super::{LINE, REPOSITORY};
 
 /// An image that prints, with a layer that no proxy holds in its memory.
 fn large() -> Image {
-    image().prints(LINE).random_layers(1, 1, 24 << 20).build()
+    image().prints(LINE).random_layers(1, 1, 8 << 20).build()
 }
 
 async fn chain() -> (Registry, Registry) {
