@@ -117,6 +117,12 @@ async fn names_that_are_none_are_refused_without_asking_anybody() {
         let head = scene.head(path).await;
         assert!(head.status == 400 && head.body.is_empty(), "{path}");
     }
+    assert_eq!(scene.upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn paths_that_are_none_are_refused_without_asking_anybody() {
+    let scene = Scene::new().await;
     for path in [
         "/v2/team/app",
         "/v2/team/app/manifests/",

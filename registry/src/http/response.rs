@@ -165,10 +165,10 @@ pub(super) fn error(error: &ApiError, method: &Method, request_id: &RequestId) -
     let message = error.message_for(request_id.text());
     let body = error_body(error.code, &message, error.detail.clone());
     let mut response = with_json(error.status, body, method);
-    if error.status.is_server_error() {
-        if let Some(reason) = reason(error.status, &message) {
-            response.extensions_mut().insert(reason);
-        }
+    if error.status.is_server_error()
+        && let Some(reason) = reason(error.status, &message)
+    {
+        response.extensions_mut().insert(reason);
     }
     let headers = response.headers_mut();
     for (name, value) in &error.headers {
