@@ -117,10 +117,7 @@ pub(super) fn blob(opened: OpenedBlob) -> Answer {
     headers.insert(header::CACHE_CONTROL, FOR_EVER);
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     if let Some(bytes) = opened.body {
-        *response.body_mut() = AnswerBody::Blob {
-            bytes,
-            left: length,
-        };
+        *response.body_mut() = AnswerBody::blob(bytes, length);
     }
     Answer {
         response,
