@@ -70,13 +70,20 @@ impl Core {
     }
 
     fn trust(&self, digest: &Digest, file: &DiskFile, stamp: Stamp) -> Result<Trust, StorageError> {
-        let recorded = self.index.blob(digest).and_then(|record| record.stamp);
-        if recorded == Some(stamp) {
-            return Ok(Trust::Verified);
+        if let Some(record) = self.index.blob(digest)
+            && record.stamp.is_some()
+        {
+            if record.stamp == Some(stamp) {
+                return Ok(Trust::Verified);
+            }
+            if record.size != stamp.size {
+                // Its bytes were right at another length, so they cannot be now. Nobody need read them to know.
+                tracing::warn!(%digest, size = stamp.size, was = record.size, "a stored blob is damaged; it is moved aside");
+                self.condemn(digest, stamp);
+                return Ok(Trust::Damaged);
+            }
         }
-        // A digest has one length: a file that changed its own is damaged, and its length must not be told to anybody.
-        let is_resized = recorded.is_some_and(|recorded| recorded.size != stamp.size);
-        if stamp.size > AT_ONCE && !is_resized {
+        if stamp.size > AT_ONCE {
             return Ok(Trust::Unverified);
         }
         Ok(if self.verify_now(digest, file, stamp)? {

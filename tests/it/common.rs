@@ -139,6 +139,14 @@ pub(crate) async fn pull(cache: &Registry, repository: &str, tag: &str, image: &
     pull_by_digest(cache, repository, image).await;
 }
 
+/// Pulls an image and waits until all of it is kept, which may be a moment after its last byte was served.
+pub(crate) async fn pull_and_keep(cache: &Registry, repository: &str, tag: &str, image: &Image) {
+    pull(cache, repository, tag, image).await;
+    for item in image.blobs.iter().chain(&image.manifests) {
+        kept(cache, &item.digest).await;
+    }
+}
+
 /// Pulls every manifest and blob of an image by digest, each verified.
 pub(crate) async fn pull_by_digest(cache: &Registry, repository: &str, image: &Image) {
     for manifest in image.manifests.iter().rev() {

@@ -30,6 +30,7 @@ mod outgoing;
 mod password_files;
 mod ranges;
 mod read_only;
+mod real_clients;
 mod redirects;
 mod remembered;
 mod repositories;

@@ -290,6 +290,40 @@ async fn no_gap_between_the_end_of_a_download_and_the_store_starts_a_second_one(
     assert_eq!(upstream.requests().len(), blobs.len());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_gap_between_the_end_of_a_check_and_its_record_asks_about_a_tag_twice() {
+    let (upstream, cache) = chain().await;
+    for number in 0..30 {
+        let image = image()
+            .created(&format!("2001-01-{:02}T00:00:00Z", number + 1))
+            .build();
+        let tag = format!("v{number}");
+        upstream.hold(&image, REPOSITORY, &[&tag]);
+        let mut callers = JoinSet::new();
+        for start in 0..8 {
+            let (host, image) = (cache.host(), image.clone());
+            let path = manifest_path(
+                REPOSITORY,
+                if start % 2 == 0 { &tag } else { image.digest() },
+            );
+            callers.spawn(async move {
+                tokio::time::sleep(Duration::from_micros(300 * start)).await;
+                for _ in 0..4 {
+                    assert_manifest(&get(&path).send(&host).await, image.top());
+                }
+            });
+        }
+        while let Some(ended) = callers.join_next().await {
+            ended.unwrap();
+        }
+        assert_eq!(upstream.count("HEAD", &manifest_path(REPOSITORY, &tag)), 1);
+        assert_eq!(
+            upstream.count("GET", &manifest_path(REPOSITORY, image.digest())),
+            1
+        );
+    }
+}
+
 #[tokio::test]
 async fn hundreds_of_callers_that_come_and_go_leave_nothing_behind() {
     let (upstream, cache, blob, path) = chain_with_blob(9, MIB).await;

@@ -79,7 +79,7 @@ async fn what_is_cached_is_served_without_asking_an_upstream_that_refuses_connec
     let mut scene = Scene::warm(&[]).await;
     scene.upstream.stop().await;
     scene.cache.restart().await;
-    for item in scene.image.manifests.iter() {
+    for item in &scene.image.manifests {
         assert_served(&scene.get(&manifest(&item.digest)).await, &item.bytes);
     }
     for item in &scene.image.blobs {

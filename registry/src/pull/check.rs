@@ -7,6 +7,7 @@ use cistern_storage::{Checked, StorageError, TagRecord};
 use tokio::time::Instant;
 
 use super::flights::Flight;
+use super::freshness::{Freshness, judge};
 use super::{Parts, TagKey};
 use crate::config::WhenGone;
 use crate::metrics::{TagCheck, UpstreamKind};
@@ -38,13 +39,8 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// The running check of this tag, or a new one. `record` is what was known of it at `since`.
-    pub(super) fn check(
-        &self,
-        tag: Tag,
-        record: Option<TagRecord>,
-        since: Instant,
-    ) -> (Flight<Outcome>, bool) {
+    /// The running check of this tag, or a new one. `record` is what is known of it.
+    pub(super) fn check(&self, tag: Tag, record: Option<TagRecord>) -> (Flight<Outcome>, bool) {
         let key = (self.mirror.name.clone(), tag.clone());
         let (parts, mirror) = (Arc::clone(self.parts), self.mirror.clone());
         self.parts
@@ -55,8 +51,7 @@ impl Checker<'_> {
                     mirror,
                     heard,
                 };
-                // A check that ended between the caller's look at the record and its wish for a check has answered it.
-                if let Some(manifest) = task.checked_after(since, &tag).await {
+                if let Some(manifest) = task.checked_meanwhile(&tag).await {
                     return Ok(manifest);
                 }
                 let outcome = task.resolve(&tag).await;
@@ -77,6 +72,9 @@ impl Checker<'_> {
                     mirror,
                     heard,
                 };
+                if let Some(manifest) = task.stored(&digest).await? {
+                    return Ok(manifest);
+                }
                 let outcome = task.get(&Reference::Digest(digest)).await;
                 let links = &task.parts.links;
                 let host = task.mirror.upstream.host();
@@ -99,17 +97,36 @@ struct Task {
     heard: Heard,
 }
 
+/// How fresh what is known of a tag is now.
+pub(super) fn freshness(
+    parts: &Parts,
+    mirror: &Mirror,
+    key: &TagKey,
+    record: Option<&TagRecord>,
+) -> Freshness {
+    let since_check = parts.checked.get(key).map(|at| at.elapsed());
+    let host = mirror.upstream.host();
+    judge(record, host, since_check, &parts.policy, parts.clock.now())
+}
+
 impl Task {
-    /// What the tag was found to mean by a check that ended at `since` or later.
-    async fn checked_after(&self, since: Instant, tag: &Tag) -> Option<Manifest> {
-        let name = &self.mirror.name;
-        let at = self.parts.checked.get(&(name.clone(), tag.clone()))?;
-        if at < since {
+    /// What another check has found out that ended after this one was thought necessary and before it began.
+    async fn checked_meanwhile(&self, tag: &Tag) -> Option<Manifest> {
+        let key: TagKey = (self.mirror.name.clone(), tag.clone());
+        let repositories = self.parts.storage.repositories();
+        let record = repositories.tag(&key.0, tag).await.ok()??;
+        let is_fresh =
+            freshness(&self.parts, &self.mirror, &key, Some(&record)) == Freshness::Fresh;
+        if !is_fresh {
             return None;
         }
+        self.stored(&record.digest).await.ok()?
+    }
+
+    async fn stored(&self, digest: &Digest) -> Result<Option<Manifest>, Failed> {
         let repositories = self.parts.storage.repositories();
-        let record = repositories.tag(name, tag).await.ok()??;
-        repositories.manifest(name, &record.digest).await.ok()?
+        let stored = repositories.manifest(&self.mirror.name, digest).await;
+        stored.map_err(Failed::Storage)
     }
 
     /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new.
@@ -124,13 +141,7 @@ impl Task {
         let Some(digest) = head.digest else {
             return self.get(&reference).await;
         };
-        let stored = self
-            .parts
-            .storage
-            .repositories()
-            .manifest(&self.mirror.name, &digest)
-            .await;
-        if let Some(manifest) = stored.map_err(Failed::Storage)? {
+        if let Some(manifest) = self.stored(&digest).await? {
             return Ok(manifest);
         }
         match self.fetch_named(digest).await {

@@ -36,8 +36,8 @@ pub(super) async fn open(
         return None;
     }
     let permit = running.ahead.take(part.length(), size)?;
-    let opening = pass_through::open_part(parts, request, part, size);
-    let opened = timeout(PATIENCE, opening).await.ok()?.ok()?;
+    let opening = pass_through::open_exactly(parts, request, part, size);
+    let opened = timeout(PATIENCE, opening).await.ok()??;
     parts.metrics.passed_through.count(PassedThrough::FarRange);
     Some(keep_until_read(opened, permit))
 }

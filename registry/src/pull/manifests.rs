@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{StorageError, TagRecord};
-use tokio::time::Instant;
 
-use super::check::{Checker, Failed};
-use super::freshness::{Freshness, judge};
+use super::check::{Checker, Failed, freshness};
+use super::freshness::Freshness;
 use super::patience::Patience;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
 use crate::config::WhenGone;
@@ -106,8 +105,6 @@ impl Manifests<'_> {
         tag: &Tag,
     ) -> Result<FoundManifest, PullError> {
         let key = (mirror.name.clone(), tag.clone());
-        // Before the record is read: what it says is then at least as new as the check that makes it fresh.
-        let (since, checked_at) = (Instant::now(), self.parts.checked.get(&key));
         let record = self
             .parts
             .storage
@@ -115,7 +112,7 @@ impl Manifests<'_> {
             .tag(&mirror.name, tag)
             .await?;
         let known = self.known(mirror, record.as_ref()).await?;
-        if self.judge(mirror, record.as_ref(), checked_at) == Freshness::Fresh
+        if freshness(self.parts, mirror, &key, record.as_ref()) == Freshness::Fresh
             && let Some(manifest) = known.clone()
         {
             self.parts.metrics.tag_checks.count(TagCheck::Fresh);
@@ -133,7 +130,7 @@ impl Manifests<'_> {
             parts: self.parts,
             mirror,
         }
-        .check(tag.clone(), record, since);
+        .check(tag.clone(), record);
         if known.is_some() && self.parts.links.is_degraded(mirror.upstream.host()) {
             // The check goes on behind our back; this caller has waited for enough silence before.
             return self.stale_or(&key, known, PullError::StillFetching);
@@ -157,21 +154,6 @@ impl Manifests<'_> {
             }
             Some(Some(Ok(manifest))) => Ok(FoundManifest::checked(manifest, known, joined)),
         }
-    }
-
-    fn judge(
-        &self,
-        mirror: &Mirror,
-        record: Option<&TagRecord>,
-        checked_at: Option<Instant>,
-    ) -> Freshness {
-        judge(
-            record,
-            mirror.upstream.host(),
-            checked_at.map(|at| at.elapsed()),
-            &self.parts.policy,
-            self.parts.clock.now(),
-        )
     }
 
     async fn known(

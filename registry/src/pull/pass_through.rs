@@ -46,22 +46,37 @@ async fn told_size(parts: &Parts, request: Request<'_>) -> Result<u64, PullError
 }
 
 /// Opens one part of a blob at the upstream. Nothing can verify it; the client's own digest check must.
-pub(super) async fn open_part(
+async fn open_part(
     parts: &Parts,
     request: Request<'_>,
     part: ByteRange,
     size: u64,
 ) -> Result<OpenedBlob, PullError> {
     let answer = get(parts, request, Part::Range(part)).await?;
+    Ok(opened_part(answer, request.digest, part, size))
+}
+
+/// Opens one part of a blob at an upstream that sends this part and no more: what comes before it is not fetched twice.
+pub(super) async fn open_exactly(
+    parts: &Parts,
+    request: Request<'_>,
+    part: ByteRange,
+    size: u64,
+) -> Option<OpenedBlob> {
+    let answer = get(parts, request, Part::Range(part)).await.ok()?;
+    (answer.first == part.first).then(|| opened_part(answer, request.digest, part, size))
+}
+
+fn opened_part(answer: BlobAnswer, digest: Digest, part: ByteRange, size: u64) -> OpenedBlob {
     let skip = part.first.saturating_sub(answer.first);
     let body = window(answer.body, skip, part.length());
-    Ok(OpenedBlob {
-        digest: request.digest,
+    OpenedBlob {
+        digest,
         size,
         part: Some(part),
         body: Some(BlobBody::Passing(body)),
         served: Served::Miss,
-    })
+    }
 }
 
 async fn get(parts: &Parts, request: Request<'_>, part: Part) -> Result<BlobAnswer, PullError> {
