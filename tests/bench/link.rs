@@ -12,6 +12,9 @@ use cistern_tests::addresses;
 /// What crosses at once: small enough that the flow is even.
 const PIECE: usize = 16 * 1024;
 
+/// A link that was idle, or whose thread woke late, may catch up by this much: without it every late wake would lower the rate.
+const CATCHES_UP: Duration = Duration::from_millis(10);
+
 /// The link. Its threads live as long as the benchmark.
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
@@ -68,7 +71,8 @@ impl Way {
         let takes = Duration::from_secs_f64(bytes as f64 / self.rate);
         let there = {
             let mut free_at = self.free_at.lock().unwrap();
-            *free_at = (*free_at).max(Instant::now()) + takes;
+            let earliest = Instant::now().checked_sub(CATCHES_UP);
+            *free_at = earliest.map_or(*free_at, |earliest| earliest.max(*free_at)) + takes;
             *free_at
         };
         thread::sleep(there.saturating_duration_since(Instant::now()));

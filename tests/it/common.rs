@@ -51,11 +51,19 @@ pub(crate) fn manifest_path(repository: &str, reference: &str) -> String {
 /// Asserts that this is all of a blob, with everything that clients insist on.
 pub(crate) fn assert_blob(answer: &Answered, blob: &Item) {
     assert_eq!(answer.status, 200, "{}", start_of(answer));
-    assert!(answer.is_complete(), "{:?} after {} bytes", answer.ended, answer.body.len());
+    assert!(
+        answer.is_complete(),
+        "{:?} after {} bytes",
+        answer.ended,
+        answer.body.len()
+    );
     assert!(answer.body == blob.bytes, "other bytes than the blob's");
     let size = blob.bytes.len().to_string();
     assert_eq!(answer.header("Content-Length"), Some(size.as_str()));
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(blob.digest.as_str()));
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(blob.digest.as_str())
+    );
     assert_eq!(answer.header("Accept-Ranges"), Some("bytes"));
     assert_eq!(answer.header("Content-Encoding"), None);
 }
@@ -63,8 +71,16 @@ pub(crate) fn assert_blob(answer: &Answered, blob: &Item) {
 /// Asserts that this is exactly this part of a blob (both ends included).
 pub(crate) fn assert_part(answer: &Answered, blob: &Item, first: usize, last: usize) {
     assert_eq!(answer.status, 206, "{}", start_of(answer));
-    assert!(answer.is_complete(), "{:?} after {} bytes", answer.ended, answer.body.len());
-    assert!(answer.body == blob.bytes[first..=last], "other bytes than the range's");
+    assert!(
+        answer.is_complete(),
+        "{:?} after {} bytes",
+        answer.ended,
+        answer.body.len()
+    );
+    assert!(
+        answer.body == blob.bytes[first..=last],
+        "other bytes than the range's"
+    );
     let place = format!("bytes {first}-{last}/{}", blob.bytes.len());
     let places: Vec<_> = answer
         .headers
@@ -75,19 +91,33 @@ pub(crate) fn assert_part(answer: &Answered, blob: &Item, first: usize, last: us
     assert_eq!(places, [place]);
     let length = (last - first + 1).to_string();
     assert_eq!(answer.header("Content-Length"), Some(length.as_str()));
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(blob.digest.as_str()));
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(blob.digest.as_str())
+    );
     assert_eq!(answer.header("Accept-Ranges"), Some("bytes"));
 }
 
 /// Asserts that this is a manifest, byte by byte, with everything that clients insist on.
 pub(crate) fn assert_manifest(answer: &Answered, manifest: &Item) {
     assert_eq!(answer.status, 200, "{}", start_of(answer));
-    assert!(answer.is_complete(), "{:?} after {} bytes", answer.ended, answer.body.len());
+    assert!(
+        answer.is_complete(),
+        "{:?} after {} bytes",
+        answer.ended,
+        answer.body.len()
+    );
     assert_eq!(answer.text(), String::from_utf8_lossy(&manifest.bytes));
     let size = manifest.bytes.len().to_string();
     assert_eq!(answer.header("Content-Length"), Some(size.as_str()));
-    assert_eq!(answer.header("Content-Type"), Some(manifest.media_type.as_str()));
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(manifest.digest.as_str()));
+    assert_eq!(
+        answer.header("Content-Type"),
+        Some(manifest.media_type.as_str())
+    );
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(manifest.digest.as_str())
+    );
     assert_eq!(answer.header("Content-Encoding"), None);
 }
 
@@ -102,9 +132,19 @@ fn start_of(answer: &Answered) -> String {
 
 /// Pulls an image as a client does: the tag, then every manifest and blob by digest, each verified.
 pub(crate) async fn pull(cache: &Registry, repository: &str, tag: &str, image: &Image) {
-    let by_tag = get(&manifest_path(repository, tag)).send(&cache.host()).await;
+    let by_tag = get(&manifest_path(repository, tag))
+        .send(&cache.host())
+        .await;
     assert_manifest(&by_tag, image.top());
     pull_by_digest(cache, repository, image).await;
+}
+
+/// Pulls an image and waits until all of it is kept, which may be a moment after its last byte was served.
+pub(crate) async fn pull_and_keep(cache: &Registry, repository: &str, tag: &str, image: &Image) {
+    pull(cache, repository, tag, image).await;
+    for item in image.blobs.iter().chain(&image.manifests) {
+        kept(cache, &item.digest).await;
+    }
 }
 
 /// Pulls every manifest and blob of an image by digest, each verified.
@@ -132,7 +172,10 @@ pub(crate) async fn many(count: usize, path: &str, cache: &Registry) -> Vec<Answ
 /// Whole-body GETs of a path that reached the upstream.
 pub(crate) fn whole_gets(upstream: &ScriptedUpstream, path: &str) -> usize {
     let asked = upstream.requests_of("GET", path);
-    asked.iter().filter(|request| request.header("Range").is_none()).count()
+    asked
+        .iter()
+        .filter(|request| request.header("Range").is_none())
+        .count()
 }
 
 /// GETs of a part of a path that reached the upstream.
@@ -141,7 +184,12 @@ pub(crate) fn part_gets(upstream: &ScriptedUpstream, path: &str) -> usize {
 }
 
 /// From now on the upstream stops in the middle of a whole body until the gate is open; parts are answered at once.
-pub(crate) fn stop_whole_bodies_at(upstream: &ScriptedUpstream, path: &str, offset: usize, gate: &Gate) {
+pub(crate) fn stop_whole_bodies_at(
+    upstream: &ScriptedUpstream,
+    path: &str,
+    offset: usize,
+    gate: &Gate,
+) {
     let gate = gate.clone();
     let answer = Answer::by(move |request| match request.header("Range") {
         Some(_) => Answer::held(),
@@ -172,5 +220,7 @@ pub(crate) async fn no_leftovers(cache: &Registry) {
 pub(crate) fn leftovers(cache: &Registry) -> Vec<String> {
     let partials = cache.store().path().join("cistern/partials");
     let entries = std::fs::read_dir(partials).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }

@@ -21,7 +21,10 @@ async fn after_a_kill_in_the_middle_of_a_download_nothing_of_it_is_served() {
         let opened = get(&path).open(&cache.host()).await.unwrap();
         gate.wait_reached(1, SOON).await;
         if stop > MIB {
-            eventually("writing to disk", SOON, || async { !leftovers(&cache).is_empty() }).await;
+            eventually("writing to disk", SOON, || async {
+                !leftovers(&cache).is_empty()
+            })
+            .await;
         }
         cache.kill();
         let cut = opened.finish().await;
@@ -70,7 +73,9 @@ async fn whatever_is_served_after_kills_at_any_moment_is_whole() {
         upstream.stop().await;
         cache.start().await;
         for item in &image.blobs {
-            let answer = get(&blob_path(REPOSITORY, &item.digest)).send(&cache.host()).await;
+            let answer = get(&blob_path(REPOSITORY, &item.digest))
+                .send(&cache.host())
+                .await;
             if holds(&cache, &item.digest) {
                 assert_blob(&answer, item);
             } else {

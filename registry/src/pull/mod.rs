@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
-pub use self::freshness::{Freshness, TagPolicy, WhenGone, judge};
+pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::Links;
 
 use self::check::Outcome;
