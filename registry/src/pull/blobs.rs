@@ -189,6 +189,12 @@ impl Blobs<'_> {
             want,
             named,
         } = request;
+        if let Some(size) = named
+            && let Some(part) = part_of(want, size)?
+            && let Some(opened) = far::open(self.parts, request, part, size, running).await
+        {
+            return Ok(opened);
+        }
         let waited = timeout(Patience::HEADERS.total, ready(running, named)).await;
         if let Some(error) = running.sources.refusal_of(&mirror.name) {
             return Err(blob_error(digest, Asked::now(error)));
@@ -202,7 +208,8 @@ impl Blobs<'_> {
             Ok(Ok(size)) => size,
         };
         let part = part_of(want, size)?;
-        if let Some(part) = part
+        if named.is_none()
+            && let Some(part) = part
             && let Some(opened) = far::open(self.parts, request, part, size, running).await
         {
             return Ok(opened);
