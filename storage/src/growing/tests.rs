@@ -97,7 +97,7 @@ async fn readers_of_a_failed_blob_are_told_why_and_never_end_neatly() {
     let place = Place::new();
     let storage = place.open().await;
     let bytes = some_bytes(500 * KIB, 4);
-    let (mut writer, blob) = start(&storage, sha256(&bytes), None).await;
+    let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
     writer.append(bytes.slice(..400 * KIB)).await.unwrap();
     let body = spawn(drain(blob.read(whole(bytes.len()))));
     let size = {
@@ -123,7 +123,7 @@ async fn a_writer_that_vanishes_however_interrupts_its_readers() {
     let storage = place.open().await;
     let bytes = some_bytes(300 * KIB, 5);
     for way in ["return", "panic", "abort"] {
-        let (mut writer, blob) = start(&storage, sha256(&bytes), None).await;
+        let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
         let part = bytes.slice(..200 * KIB);
         let task = spawn(async move {
             writer.append(part).await.unwrap();
