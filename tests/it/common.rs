@@ -8,7 +8,6 @@ use cistern_tests::eventually;
 use cistern_tests::images::{Image, Item};
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::{Answer, Gate, ScriptedUpstream};
-use tokio::task::JoinSet;
 
 /// Far longer than anything should take, so that only a hang is a failure.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -51,11 +50,19 @@ pub(crate) fn manifest_path(repository: &str, reference: &str) -> String {
 /// Asserts that this is all of a blob, with everything that clients insist on.
 pub(crate) fn assert_blob(answer: &Answered, blob: &Item) {
     assert_eq!(answer.status, 200, "{}", start_of(answer));
-    assert!(answer.is_complete(), "{:?} after {} bytes", answer.ended, answer.body.len());
+    assert!(
+        answer.is_complete(),
+        "{:?} after {} bytes",
+        answer.ended,
+        answer.body.len()
+    );
     assert!(answer.body == blob.bytes, "other bytes than the blob's");
     let size = blob.bytes.len().to_string();
     assert_eq!(answer.header("Content-Length"), Some(size.as_str()));
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(blob.digest.as_str()));
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(blob.digest.as_str())
+    );
     assert_eq!(answer.header("Accept-Ranges"), Some("bytes"));
     assert_eq!(answer.header("Content-Encoding"), None);
 }
@@ -63,8 +70,16 @@ pub(crate) fn assert_blob(answer: &Answered, blob: &Item) {
 /// Asserts that this is exactly this part of a blob (both ends included).
 pub(crate) fn assert_part(answer: &Answered, blob: &Item, first: usize, last: usize) {
     assert_eq!(answer.status, 206, "{}", start_of(answer));
-    assert!(answer.is_complete(), "{:?} after {} bytes", answer.ended, answer.body.len());
-    assert!(answer.body == blob.bytes[first..=last], "other bytes than the range's");
+    assert!(
+        answer.is_complete(),
+        "{:?} after {} bytes",
+        answer.ended,
+        answer.body.len()
+    );
+    assert!(
+        answer.body == blob.bytes[first..=last],
+        "other bytes than the range's"
+    );
     let place = format!("bytes {first}-{last}/{}", blob.bytes.len());
     let places: Vec<_> = answer
         .headers
@@ -75,19 +90,33 @@ pub(crate) fn assert_part(answer: &Answered, blob: &Item, first: usize, last: us
     assert_eq!(places, [place]);
     let length = (last - first + 1).to_string();
     assert_eq!(answer.header("Content-Length"), Some(length.as_str()));
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(blob.digest.as_str()));
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(blob.digest.as_str())
+    );
     assert_eq!(answer.header("Accept-Ranges"), Some("bytes"));
 }
 
 /// Asserts that this is a manifest, byte by byte, with everything that clients insist on.
 pub(crate) fn assert_manifest(answer: &Answered, manifest: &Item) {
     assert_eq!(answer.status, 200, "{}", start_of(answer));
-    assert!(answer.is_complete(), "{:?} after {} bytes", answer.ended, answer.body.len());
+    assert!(
+        answer.is_complete(),
+        "{:?} after {} bytes",
+        answer.ended,
+        answer.body.len()
+    );
     assert_eq!(answer.text(), String::from_utf8_lossy(&manifest.bytes));
     let size = manifest.bytes.len().to_string();
     assert_eq!(answer.header("Content-Length"), Some(size.as_str()));
-    assert_eq!(answer.header("Content-Type"), Some(manifest.media_type.as_str()));
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(manifest.digest.as_str()));
+    assert_eq!(
+        answer.header("Content-Type"),
+        Some(manifest.media_type.as_str())
+    );
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(manifest.digest.as_str())
+    );
     assert_eq!(answer.header("Content-Encoding"), None);
 }
 
@@ -102,7 +131,9 @@ fn start_of(answer: &Answered) -> String {
 
 /// Pulls an image as a client does: the tag, then every manifest and blob by digest, each verified.
 pub(crate) async fn pull(cache: &Registry, repository: &str, tag: &str, image: &Image) {
-    let by_tag = get(&manifest_path(repository, tag)).send(&cache.host()).await;
+    let by_tag = get(&manifest_path(repository, tag))
+        .send(&cache.host())
+        .await;
     assert_manifest(&by_tag, image.top());
     pull_by_digest(cache, repository, image).await;
 }
@@ -129,18 +160,30 @@ pub(crate) async fn pull_by_digest(cache: &Registry, repository: &str, image: &I
 
 /// Many callers of one path at once, each to its end.
 pub(crate) async fn many(count: usize, path: &str, cache: &Registry) -> Vec<Answered> {
-    let mut callers = JoinSet::new();
-    for _ in 0..count {
-        let (path, host) = (path.to_owned(), cache.host());
-        callers.spawn(async move { get(&path).send(&host).await });
+    at_once(&vec![path.to_owned(); count], cache).await
+}
+
+/// One caller for each path, all at once; their answers in the order of the paths.
+pub(crate) async fn at_once(paths: &[String], cache: &Registry) -> Vec<Answered> {
+    let mut callers = Vec::new();
+    for path in paths {
+        let (call, host) = (get(path), cache.host());
+        callers.push(tokio::spawn(async move { call.send(&host).await }));
     }
-    callers.join_all().await
+    let mut answers = Vec::new();
+    for caller in callers {
+        answers.push(caller.await.unwrap());
+    }
+    answers
 }
 
 /// Whole-body GETs of a path that reached the upstream.
 pub(crate) fn whole_gets(upstream: &ScriptedUpstream, path: &str) -> usize {
     let asked = upstream.requests_of("GET", path);
-    asked.iter().filter(|request| request.header("Range").is_none()).count()
+    asked
+        .iter()
+        .filter(|request| request.header("Range").is_none())
+        .count()
 }
 
 /// GETs of a part of a path that reached the upstream.
@@ -149,7 +192,12 @@ pub(crate) fn part_gets(upstream: &ScriptedUpstream, path: &str) -> usize {
 }
 
 /// From now on the upstream stops in the middle of a whole body until the gate is open; parts are answered at once.
-pub(crate) fn stop_whole_bodies_at(upstream: &ScriptedUpstream, path: &str, offset: usize, gate: &Gate) {
+pub(crate) fn stop_whole_bodies_at(
+    upstream: &ScriptedUpstream,
+    path: &str,
+    offset: usize,
+    gate: &Gate,
+) {
     let gate = gate.clone();
     let answer = Answer::by(move |request| match request.header("Range") {
         Some(_) => Answer::held(),
@@ -180,5 +228,7 @@ pub(crate) async fn no_leftovers(cache: &Registry) {
 pub(crate) fn leftovers(cache: &Registry) -> Vec<String> {
     let partials = cache.store().path().join("cistern/partials");
     let entries = std::fs::read_dir(partials).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }

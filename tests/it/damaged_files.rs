@@ -51,7 +51,11 @@ fn damage(file: &Path, how: Damage) {
 
 /// Small ones are looked at when they are opened, large ones as they are read.
 fn blobs() -> [Item; 3] {
-    [Item::random(1, 1000), Item::random(2, 900_000), Item::random(3, 3 * MIB)]
+    [
+        Item::random(1, 1000),
+        Item::random(2, 900_000),
+        Item::random(3, 3 * MIB),
+    ]
 }
 
 async fn filled(manifest: bool) -> (ScriptedUpstream, Registry, Vec<Item>) {
@@ -90,7 +94,10 @@ async fn assert_heals(cache: &Registry, path: &str, blob: &Item, what: &str) {
     }
     assert_blob(&get(path).send(&cache.host()).await, blob);
     kept(cache, &blob.digest).await;
-    assert!(cache.store().blob(&blob.digest).as_deref() == Some(&blob.bytes[..]), "{what}");
+    assert!(
+        cache.store().blob(&blob.digest).as_deref() == Some(&blob.bytes[..]),
+        "{what}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +110,10 @@ async fn a_blob_that_is_damaged_on_disk_is_never_served_whole_and_is_fetched_aga
                     let path = blob_path(REPOSITORY, &blob.digest);
                     let (file, what) = (
                         cache.store().blob_file(&blob.digest),
-                        format!("{how:?}, running: {while_running}, {} bytes", blob.bytes.len()),
+                        format!(
+                            "{how:?}, running: {while_running}, {} bytes",
+                            blob.bytes.len()
+                        ),
                     );
                     if !while_running {
                         cache.stop().await;
@@ -123,7 +133,10 @@ async fn a_blob_that_is_damaged_on_disk_is_never_served_whole_and_is_fetched_aga
 
 fn is_right_part(answer: &Answered, blob: &Item, first: usize) -> bool {
     let right = answer.body == blob.bytes[first..first + answer.body.len()];
-    right && answer.header("Content-Range").is_some_and(|place| place.ends_with(&format!("/{}", blob.bytes.len())))
+    right
+        && answer
+            .header("Content-Range")
+            .is_some_and(|place| place.ends_with(&format!("/{}", blob.bytes.len())))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +150,10 @@ async fn no_part_of_a_damaged_blob_is_served_as_true() {
                 let range = format!("bytes={}-{}", middle - 100, middle + 100);
                 let answer = get(&path).range(&range).send(&cache.host()).await;
                 let is_whole = answer.status == 206 && answer.is_complete();
-                assert!(!is_whole || is_right_part(&answer, blob, middle - 100), "{how:?}");
+                assert!(
+                    !is_whole || is_right_part(&answer, blob, middle - 100),
+                    "{how:?}"
+                );
             }
             assert_heals(&cache, &path, blob, &format!("{how:?}")).await;
         }
@@ -162,7 +178,11 @@ async fn a_head_never_tells_the_length_of_a_damaged_file() {
                     let size = blob.bytes.len().to_string();
                     let answer = head(&path).send(&cache.host()).await;
                     assert_eq!(answer.status, 200);
-                    assert_eq!(answer.header("Content-Length"), Some(size.as_str()), "{how:?} {while_running}");
+                    assert_eq!(
+                        answer.header("Content-Length"),
+                        Some(size.as_str()),
+                        "{how:?} {while_running}"
+                    );
                     assert_heals(&cache, &path, blob, &format!("{how:?}")).await;
                 }
             }
@@ -173,19 +193,30 @@ async fn a_head_never_tells_the_length_of_a_damaged_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_blob_is_not_served_while_the_upstream_is_away_either() {
     let (upstream, mut cache, blobs) = filled(false).await;
-    for (how, blob) in [Damage::LastBit, Damage::HalfGone, Damage::Bit].into_iter().zip(&blobs) {
+    for (how, blob) in [Damage::LastBit, Damage::HalfGone, Damage::Bit]
+        .into_iter()
+        .zip(&blobs)
+    {
         damage(&cache.store().blob_file(&blob.digest), how);
     }
     upstream.stop().await;
     for _ in 0..2 {
         for blob in &blobs {
-            let answer = get(&blob_path(REPOSITORY, &blob.digest)).send(&cache.host()).await;
-            assert!(answer.status == 503 || !answer.is_complete(), "{}", answer.status);
+            let answer = get(&blob_path(REPOSITORY, &blob.digest))
+                .send(&cache.host())
+                .await;
+            assert!(
+                answer.status == 503 || !answer.is_complete(),
+                "{}",
+                answer.status
+            );
         }
         cache.restart().await;
     }
     for blob in &blobs {
-        let answer = get(&blob_path(REPOSITORY, &blob.digest)).send(&cache.host()).await;
+        let answer = get(&blob_path(REPOSITORY, &blob.digest))
+            .send(&cache.host())
+            .await;
         assert_eq!(answer.status, 503);
     }
 }
@@ -216,9 +247,18 @@ async fn a_manifest_that_is_damaged_on_disk_is_never_served_and_is_fetched_again
             if while_running {
                 // The cache may have served it from memory; the file is put right by whoever reads it.
                 cache.restart().await;
-                assert_manifest(&get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await, image.top());
+                assert_manifest(
+                    &get(&manifest_path(REPOSITORY, "v1"))
+                        .send(&cache.host())
+                        .await,
+                    image.top(),
+                );
             }
-            assert_eq!(cache.store().blob(image.digest()).as_deref(), Some(&image.top().bytes[..]), "{how:?}");
+            assert_eq!(
+                cache.store().blob(image.digest()).as_deref(),
+                Some(&image.top().bytes[..]),
+                "{how:?}"
+            );
         }
     }
     upstream.stop().await;
@@ -231,7 +271,10 @@ async fn a_manifest_that_is_damaged_on_disk_is_never_served_and_is_fetched_again
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adopted_store_is_verified_as_it_is_read() {
     let upstream = ScriptedUpstream::start().await;
-    let image = image().random_layers(5, 2, 2 * MIB).random_layers(6, 2, 5000).build();
+    let image = image()
+        .random_layers(5, 2, 2 * MIB)
+        .random_layers(6, 2, 5000)
+        .build();
     upstream.hold(&image, REPOSITORY, &["v1"]);
     for how in ALL {
         let store = cistern_tests::store::Store::new();
@@ -239,12 +282,25 @@ async fn an_adopted_store_is_verified_as_it_is_read() {
         for item in image.blobs.iter().step_by(2) {
             damage(&store.blob_file(&item.digest), how);
         }
-        let cache = cistern_tests::cistern::mirror_of(&upstream.url()).store(&store).start().await;
+        let cache = cistern_tests::cistern::mirror_of(&upstream.url())
+            .store(&store)
+            .start()
+            .await;
         upstream.forget_requests();
         for blob in &image.blobs {
-            assert_heals(&cache, &blob_path(REPOSITORY, &blob.digest), blob, &format!("{how:?}")).await;
+            assert_heals(
+                &cache,
+                &blob_path(REPOSITORY, &blob.digest),
+                blob,
+                &format!("{how:?}"),
+            )
+            .await;
         }
         pull(&cache, REPOSITORY, "v1", &image).await;
-        assert_eq!(upstream.count("GET", "/v2/*/blobs/*"), image.blobs.len().div_ceil(2), "{how:?}");
+        assert_eq!(
+            upstream.count("GET", "/v2/*/blobs/*"),
+            image.blobs.len().div_ceil(2),
+            "{how:?}"
+        );
     }
 }

@@ -29,7 +29,10 @@ async fn all_are_unknown(scene: &Scene, says: &str, status: u16) {
     for (path, code) in questions(scene) {
         let answer = scene.get(&path).await;
         assert_refused(&answer, 404, code, &[&host, says]);
-        assert_detail(&answer, &json!({ "upstream": host, "cause": "not_found", "status": status }));
+        assert_detail(
+            &answer,
+            &json!({ "upstream": host, "cause": "not_found", "status": status }),
+        );
         assert_eq!(answer.header("Retry-After"), None);
         let head = scene.head(&path).await;
         assert!(head.status == 404 && head.body.is_empty() && head.is_complete());
@@ -58,7 +61,12 @@ async fn a_404_of_the_upstream_is_a_404() {
     scene.upstream.on("*", "/v2/*", Answer::status(404));
     all_are_unknown(&scene, "answered 404", 404).await;
     let tags = scene.get("/v2/team/app/tags/list").await;
-    assert_refused(&tags, 404, "NAME_UNKNOWN", &[&scene.upstream.host(), "answered 404"]);
+    assert_refused(
+        &tags,
+        404,
+        "NAME_UNKNOWN",
+        &[&scene.upstream.host(), "answered 404"],
+    );
 }
 
 #[tokio::test]
@@ -66,7 +74,10 @@ async fn a_404_to_head_is_believed_only_when_get_says_so_too() {
     let scene = Scene::new().await;
     scene.upstream.on("HEAD", "/v2/*", Answer::status(404));
     let answer = scene.get(TAG_PATH).await;
-    assert_eq!((answer.status, &answer.body), (200, &scene.image.top().bytes));
+    assert_eq!(
+        (answer.status, &answer.body),
+        (200, &scene.image.top().bytes)
+    );
     let blob = scene.head(&scene.layer()).await;
     assert_eq!(blob.status, 200);
 }
@@ -79,7 +90,12 @@ async fn a_refusal_after_a_granted_token_means_that_it_does_not_exist() {
         let refusal = Answer::status(status)
             .header("WWW-Authenticate", "Bearer error=\"insufficient_scope\"");
         scene.upstream.on("*", "/v2/*", refusal);
-        all_are_unknown(&scene, &format!("answered {status} although it had granted a token"), status).await;
+        all_are_unknown(
+            &scene,
+            &format!("answered {status} although it had granted a token"),
+            status,
+        )
+        .await;
     }
 }
 
@@ -94,7 +110,9 @@ async fn a_token_server_that_gives_strangers_nothing_means_that_it_does_not_exis
 #[tokio::test]
 async fn an_upstream_that_wants_a_password_we_were_not_given_has_nothing_for_us() {
     let scene = Scene::new().await;
-    scene.upstream.protect(Protection::basic("somebody", "else"));
+    scene
+        .upstream
+        .protect(Protection::basic("somebody", "else"));
     all_are_unknown(&scene, "which has no credentials for it", 401).await;
 }
 
@@ -108,13 +126,25 @@ async fn refuses_our_credentials(protection: Protection) {
         let answer = scene.get(&path).await;
         let says = format!("{host} refused this cache's credentials (401)");
         assert_refused(&answer, 403, "DENIED", &[&says]);
-        assert_detail(&answer, &json!({ "upstream": host, "cause": "credentials", "status": 401 }));
+        assert_detail(
+            &answer,
+            &json!({ "upstream": host, "cause": "credentials", "status": 401 }),
+        );
         assert_eq!(answer.header("WWW-Authenticate"), None);
     }
     let ready = scene.get("/readyz").await;
-    assert_eq!(ready.json()["upstreams"][0]["credentials_refused"], true, "{}", ready.text());
+    assert_eq!(
+        ready.json()["upstreams"][0]["credentials_refused"],
+        true,
+        "{}",
+        ready.text()
+    );
     let log = scene.cache.log();
-    assert_eq!(log.matches("refuses this cache's credentials").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("refuses this cache's credentials").count(),
+        1,
+        "{log}"
+    );
     assert!(!log.contains("hunter2"));
 }
 
@@ -137,17 +167,24 @@ async fn credentials_refused_are_counted() {
         ("HTTP_DEBUG_PROMETHEUS_ENABLED", "true"),
     ];
     let scene = Scene::with(&wrong).await;
-    scene.upstream.protect(Protection::basic("cache", "correct"));
+    scene
+        .upstream
+        .protect(Protection::basic("cache", "correct"));
     assert_eq!(scene.get(TAG_PATH).await.status, 403);
     let metrics = scene.get("/metrics").await.text();
-    let line = format!("cistern_credentials_refused_total{{upstream=\"{}\"}} 1", scene.upstream.host());
+    let line = format!(
+        "cistern_credentials_refused_total{{upstream=\"{}\"}} 1",
+        scene.upstream.host()
+    );
     assert!(metrics.contains(&line), "{metrics}");
 }
 
 #[tokio::test]
 async fn a_429_is_passed_on_as_503_with_the_upstreams_own_time() {
     let scene = Scene::new().await;
-    scene.upstream.on("*", "/v2/*", Answer::status(429).header("Retry-After", "7"));
+    scene
+        .upstream
+        .on("*", "/v2/*", Answer::status(429).header("Retry-After", "7"));
     let detail = json!({ "cause": "rate_limited", "status": 429 });
     all_are_unavailable(&scene, &["answered 429", "too many requests"], detail, "7").await;
 }
@@ -202,15 +239,29 @@ async fn a_connection_that_is_refused_is_a_503_that_says_so() {
     let scene = Scene::new().await;
     scene.upstream.stop().await;
     let detail = json!({ "cause": "connect" });
-    all_are_unavailable(&scene, &["could not be reached", "no connection"], detail, "5").await;
+    all_are_unavailable(
+        &scene,
+        &["could not be reached", "no connection"],
+        detail,
+        "5",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn an_answer_that_is_no_http_is_a_503_that_says_so() {
     let scene = Scene::new().await;
-    scene.upstream.on("*", "/v2/*", Answer::raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"));
+    scene
+        .upstream
+        .on("*", "/v2/*", Answer::raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"));
     let detail = json!({ "cause": "invalid" });
-    all_are_unavailable(&scene, &["cannot be used", "does not answer in HTTP"], detail, "5").await;
+    all_are_unavailable(
+        &scene,
+        &["cannot be used", "does not answer in HTTP"],
+        detail,
+        "5",
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -8,14 +8,17 @@ use cistern_tests::images::{
 use cistern_tests::scripted_upstream::{Answer, ScriptedUpstream};
 
 use crate::common::{
-    REPOSITORY, assert_blob, assert_manifest, blob_path, chain, holds, is_a_lie, kept, manifest_path,
-    pull, pull_by_digest,
+    REPOSITORY, assert_blob, assert_manifest, blob_path, chain, holds, is_a_lie, kept,
+    manifest_path, pull, pull_by_digest,
 };
 
 fn two_platforms(family: Family) -> Image {
     index(&[
         image().family(family).random_layers(1, 3, 50_000),
-        image().family(family).platform("arm", Some("v7")).random_layers(2, 2, 20_000),
+        image()
+            .family(family)
+            .platform("arm", Some("v7"))
+            .random_layers(2, 2, 20_000),
     ])
 }
 
@@ -27,7 +30,10 @@ async fn the_first_pull_fetches_everything_once_and_the_second_fetches_nothing()
         upstream.hold(&image, REPOSITORY, &["v1"]);
         pull(&cache, REPOSITORY, "v1", &image).await;
         assert_eq!(upstream.count("HEAD", "/v2/*"), 1, "the tag's");
-        assert_eq!(upstream.count("GET", "/v2/*/manifests/*"), image.manifests.len());
+        assert_eq!(
+            upstream.count("GET", "/v2/*/manifests/*"),
+            image.manifests.len()
+        );
         for item in image.blobs.iter().chain(&image.manifests) {
             assert_eq!(upstream.count("GET", &format!("/v2/*/{}", item.digest)), 1);
         }
@@ -39,19 +45,37 @@ async fn the_first_pull_fetches_everything_once_and_the_second_fetches_nothing()
 
 fn odd_images() -> Vec<(&'static str, Image)> {
     let plain = image().random_layers(1, 2, 3000).build();
-    let docker = image().family(Family::Docker).random_layers(2, 1, 3000).build();
+    let docker = image()
+        .family(Family::Docker)
+        .random_layers(2, 1, 3000)
+        .build();
     let unknown = "application/vnd.example.thing.v1+json";
     let scarce = r#"{"schemaVersion":2,"layers":null,"config":null,"annotations":{"a":null}}"#;
     let empty = format!(r#"{{ "schemaVersion":2, "mediaType" : "{OCI_INDEX}","manifests":[]}}"#);
     vec![
         ("oddly-written", odd_json(&plain)),
         ("oddly-written-docker", odd_json(&docker)),
-        ("artifact", artifact("application/vnd.example.sbom", "some text")),
+        (
+            "artifact",
+            artifact("application/vnd.example.sbom", "some text"),
+        ),
         ("nested", nested_index(&image().random_layers(3, 1, 3000))),
-        ("unknown-type", flat_json(&docker, unknown, "{\"a\" :1}\n".to_owned())),
-        ("scarce", flat_json(&docker, DOCKER_MANIFEST, scarce.to_owned())),
+        (
+            "unknown-type",
+            flat_json(&docker, unknown, "{\"a\" :1}\n".to_owned()),
+        ),
+        (
+            "scarce",
+            flat_json(&docker, DOCKER_MANIFEST, scarce.to_owned()),
+        ),
         ("empty-index", flat_json(&docker, OCI_INDEX, empty)),
-        ("sha512", image().algorithm(Algorithm::Sha512).random_layers(4, 2, 3000).build()),
+        (
+            "sha512",
+            image()
+                .algorithm(Algorithm::Sha512)
+                .random_layers(4, 2, 3000)
+                .build(),
+        ),
     ]
 }
 
@@ -67,11 +91,21 @@ async fn manifests_are_kept_and_served_as_the_exact_bytes_that_came() {
     cache.restart().await;
     for (tag, image) in &images {
         pull(&cache, REPOSITORY, tag, image).await;
-        let told = head(&manifest_path(REPOSITORY, tag)).send(&cache.host()).await;
-        assert_eq!(told.header("Content-Type"), Some(image.top().media_type.as_str()), "{tag}");
+        let told = head(&manifest_path(REPOSITORY, tag))
+            .send(&cache.host())
+            .await;
+        assert_eq!(
+            told.header("Content-Type"),
+            Some(image.top().media_type.as_str()),
+            "{tag}"
+        );
         let size = image.top().bytes.len().to_string();
         assert_eq!(told.header("Content-Length"), Some(size.as_str()), "{tag}");
-        assert_eq!(told.header("Docker-Content-Digest"), Some(image.digest()), "{tag}");
+        assert_eq!(
+            told.header("Docker-Content-Digest"),
+            Some(image.digest()),
+            "{tag}"
+        );
         assert!(told.body.is_empty());
     }
 }
@@ -86,9 +120,17 @@ async fn a_manifest_whose_bytes_are_not_its_digest_reaches_nobody_and_is_not_kep
     let lie = Answer::body(200, &image.top().media_type, other).claims_digest(image.digest());
     let lying = upstream.on("GET", &path, lie);
     let answer = get(&path).send(&cache.host()).await;
-    assert!(answer.status >= 500 && answer.is_complete(), "{}", answer.text());
+    assert!(
+        answer.status >= 500 && answer.is_complete(),
+        "{}",
+        answer.text()
+    );
     assert_eq!(answer.error_code(), "UNAVAILABLE");
-    assert!(answer.text().contains(&upstream.host()), "{}", answer.text());
+    assert!(
+        answer.text().contains(&upstream.host()),
+        "{}",
+        answer.text()
+    );
     assert!(lying.used() > 0 && cache.store().digests().is_empty());
     lying.remove();
     cistern_tests::eventually("getting the true one", crate::common::SOON, || async {
@@ -128,12 +170,18 @@ async fn nothing_is_ever_compressed_for_callers_that_would_allow_it_nor_asked_fo
     upstream.on("GET", "/v2/*", Answer::held().gzipped_if_asked());
     let allows = "zstd;q=1.0, gzip;q=0.8, deflate;q=0.5";
     let ask = async |path: String| {
-        get(&path).header("Accept-Encoding", allows).send(&cache.host()).await
+        get(&path)
+            .header("Accept-Encoding", allows)
+            .send(&cache.host())
+            .await
     };
     assert_manifest(&ask(manifest_path(REPOSITORY, "v1")).await, image.top());
     for _ in 0..2 {
         for manifest in &image.manifests {
-            assert_manifest(&ask(manifest_path(REPOSITORY, &manifest.digest)).await, manifest);
+            assert_manifest(
+                &ask(manifest_path(REPOSITORY, &manifest.digest)).await,
+                manifest,
+            );
         }
         for blob in &image.blobs {
             assert_blob(&ask(blob_path(REPOSITORY, &blob.digest)).await, blob);
@@ -202,7 +250,12 @@ async fn every_caller_gets_the_same_manifest_whatever_it_says_it_accepts() {
             }
         }
     }
-    let types = ["manifest.v2+json", "manifest.list.v2+json", "image.manifest.v1+json", "image.index.v1+json"];
+    let types = [
+        "manifest.v2+json",
+        "manifest.list.v2+json",
+        "image.manifest.v1+json",
+        "image.index.v1+json",
+    ];
     for request in upstream.requests_of("*", "/v2/*/manifests/*") {
         let accept = request.headers_of("Accept").collect::<Vec<_>>().join(",");
         assert!(types.iter().all(|part| accept.contains(part)), "{accept}");
@@ -212,12 +265,21 @@ async fn every_caller_gets_the_same_manifest_whatever_it_says_it_accepts() {
 #[tokio::test]
 async fn only_what_is_asked_for_is_fetched() {
     let (upstream, cache) = chain().await;
-    let (one, other) = (image().random_layers(1, 2, 3000), image().platform("s390x", None).random_layers(2, 2, 3000));
+    let (one, other) = (
+        image().random_layers(1, 2, 3000),
+        image().platform("s390x", None).random_layers(2, 2, 3000),
+    );
     let whole = index(&[one.clone(), other]);
     upstream.hold(&whole, REPOSITORY, &["v1", "v2"]);
-    get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+    get(&manifest_path(REPOSITORY, "v1"))
+        .send(&cache.host())
+        .await;
     assert_eq!(cache.store().digests(), [whole.digest()]);
-    assert_eq!(upstream.requests().len(), 2, "a HEAD for the tag and a GET by its digest");
+    assert_eq!(
+        upstream.requests().len(),
+        2,
+        "a HEAD for the tag and a GET by its digest"
+    );
     let one = one.build();
     let path = manifest_path(REPOSITORY, one.digest());
     assert_manifest(&get(&path).send(&cache.host()).await, one.top());
@@ -228,7 +290,12 @@ async fn only_what_is_asked_for_is_fetched() {
     for blob in &one.blobs {
         kept(&cache, &blob.digest).await;
     }
-    let mut expected: Vec<_> = one.blobs.iter().chain(&one.manifests).map(|item| item.digest.as_str()).collect();
+    let mut expected: Vec<_> = one
+        .blobs
+        .iter()
+        .chain(&one.manifests)
+        .map(|item| item.digest.as_str())
+        .collect();
     expected.push(whole.digest());
     expected.sort_unstable();
     assert_eq!(cache.store().digests(), expected);
@@ -246,21 +313,39 @@ async fn an_index_is_kept_word_for_word_when_children_of_it_exist_nowhere() {
     let named = sparse.top().bytes.clone();
     let named: serde_json::Value = serde_json::from_slice(&named).unwrap();
     let absent = named["manifests"][1]["digest"].as_str().unwrap();
-    let answer = get(&manifest_path(REPOSITORY, absent)).send(&cache.host()).await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (404, "MANIFEST_UNKNOWN"));
-    assert_eq!(cache.store().blob(sparse.digest()).as_deref(), Some(&sparse.top().bytes[..]));
+    let answer = get(&manifest_path(REPOSITORY, absent))
+        .send(&cache.host())
+        .await;
+    assert_eq!(
+        (answer.status, answer.error_code().as_str()),
+        (404, "MANIFEST_UNKNOWN")
+    );
+    assert_eq!(
+        cache.store().blob(sparse.digest()).as_deref(),
+        Some(&sparse.top().bytes[..])
+    );
 }
 
 #[tokio::test]
 async fn everything_named_by_sha512_is_pulled_and_served_under_sha512() {
     let (upstream, mut cache) = chain().await;
     let children = [image(), image().platform("arm64", None)];
-    let children = children.map(|child| child.algorithm(Algorithm::Sha512).random_layers(5, 2, 90_000));
+    let children = children.map(|child| {
+        child
+            .algorithm(Algorithm::Sha512)
+            .random_layers(5, 2, 90_000)
+    });
     let image = index(&children);
     upstream.hold(&image, REPOSITORY, &["v1"]);
     assert!(image.digest().starts_with("sha512:"));
     pull(&cache, REPOSITORY, "v1", &image).await;
-    assert!(cache.store().digests().iter().all(|digest| digest.starts_with("sha512:")));
+    assert!(
+        cache
+            .store()
+            .digests()
+            .iter()
+            .all(|digest| digest.starts_with("sha512:"))
+    );
     let count = upstream.requests().len();
     pull(&cache, REPOSITORY, "v1", &image).await;
     assert_eq!(upstream.requests().len(), count);

@@ -20,7 +20,9 @@ fn asking(cache: &Registry, path: &str, range: &str) -> JoinHandle<Answered> {
 }
 
 async fn ask(cache: &Registry, path: &str, range: &str) -> Answered {
-    tokio::time::timeout(SOON, get(path).range(range).send(&cache.host())).await.unwrap()
+    tokio::time::timeout(SOON, get(path).range(range).send(&cache.host()))
+        .await
+        .unwrap()
 }
 
 /// containerd asks for open-ended ranges, reads its share of each and closes.
@@ -31,7 +33,10 @@ async fn parallel_open_ended_ranges_closed_after_their_share_cost_one_download()
     upstream.on("GET", &path, Answer::held().stops_at(3 * MIB / 2, &gate));
     let mut callers = JoinSet::new();
     for number in 0..10 {
-        let (call, host) = (get(&path).range(&format!("bytes={}-", number * MIB)), cache.host());
+        let (call, host) = (
+            get(&path).range(&format!("bytes={}-", number * MIB)),
+            cache.host(),
+        );
         let blob = blob.clone();
         callers.spawn(async move {
             let mut opened = call.open(&host).await.unwrap();
@@ -40,11 +45,17 @@ async fn parallel_open_ended_ranges_closed_after_their_share_cost_one_download()
             assert_eq!(opened.header("Content-Range"), Some(place.as_str()));
             let share = opened.read(MIB).await;
             drop(opened);
-            assert!(share.len() >= MIB && share[..MIB] == blob.bytes[number * MIB..(number + 1) * MIB]);
+            assert!(
+                share.len() >= MIB && share[..MIB] == blob.bytes[number * MIB..(number + 1) * MIB]
+            );
             number
         });
     }
-    assert_eq!(callers.join_next().await.unwrap().unwrap(), 0, "what is here does not wait");
+    assert_eq!(
+        callers.join_next().await.unwrap().unwrap(),
+        0,
+        "what is here does not wait"
+    );
     gate.open();
     while let Some(ended) = callers.join_next().await {
         ended.unwrap();
@@ -61,8 +72,18 @@ async fn the_footer_of_a_large_cold_blob_does_not_wait_for_the_blob() {
     stop_whole_bodies_at(&upstream, &path, MIB, &gate);
     let footer = ask(&cache, &path, "bytes=-51").await;
     assert_part(&footer, &blob, LARGE - 51, LARGE - 1);
-    assert_eq!((whole_gets(&upstream, &path), part_gets(&upstream, &path)), (1, 1));
-    assert_eq!(upstream.requests_of("GET", &path).last().unwrap().bytes_sent(), 51);
+    assert_eq!(
+        (whole_gets(&upstream, &path), part_gets(&upstream, &path)),
+        (1, 1)
+    );
+    assert_eq!(
+        upstream
+            .requests_of("GET", &path)
+            .last()
+            .unwrap()
+            .bytes_sent(),
+        51
+    );
     gate.open();
     kept(&cache, &blob.digest).await;
     assert_blob(&get(&path).send(&cache.host()).await, &blob);
@@ -74,25 +95,49 @@ async fn a_lazy_puller_reads_what_it_wants_of_a_large_blob_while_the_download_st
     let (upstream, cache) = chain().await;
     let image = image().random_layers(3, 1, LARGE).build();
     upstream.hold(&image, REPOSITORY, &["v1"]);
-    let manifest = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+    let manifest = get(&manifest_path(REPOSITORY, "v1"))
+        .send(&cache.host())
+        .await;
     assert_manifest(&manifest, image.top());
     let layer = image.largest_blob();
-    let (path, gate, size) = (blob_path(REPOSITORY, &layer.digest), Gate::new(), layer.bytes.len());
+    let (path, gate, size) = (
+        blob_path(REPOSITORY, &layer.digest),
+        Gate::new(),
+        layer.bytes.len(),
+    );
     stop_whole_bodies_at(&upstream, &path, MIB, &gate);
     assert_part(&ask(&cache, &path, "bytes=0-1").await, layer, 0, 1);
     let told = head(&path).send(&cache.host()).await;
-    assert_eq!(told.header("Content-Length"), Some(size.to_string().as_str()));
-    assert_part(&ask(&cache, &path, "bytes=-51").await, layer, size - 51, size - 1);
+    assert_eq!(
+        told.header("Content-Length"),
+        Some(size.to_string().as_str())
+    );
+    assert_part(
+        &ask(&cache, &path, "bytes=-51").await,
+        layer,
+        size - 51,
+        size - 1,
+    );
     for number in 0..20 {
         let first = 6 * MIB + number * 400_000;
         let range = format!("bytes={first}-{}", first + 49_999);
-        assert_part(&ask(&cache, &path, &range).await, layer, first, first + 49_999);
+        assert_part(
+            &ask(&cache, &path, &range).await,
+            layer,
+            first,
+            first + 49_999,
+        );
     }
     let parts = part_gets(&upstream, &path);
     assert_eq!((whole_gets(&upstream, &path), parts), (1, 21));
     gate.open();
     kept(&cache, &layer.digest).await;
-    assert_part(&ask(&cache, &path, "bytes=-51").await, layer, size - 51, size - 1);
+    assert_part(
+        &ask(&cache, &path, "bytes=-51").await,
+        layer,
+        size - 51,
+        size - 1,
+    );
     assert_eq!(part_gets(&upstream, &path), parts);
 }
 
@@ -111,22 +156,45 @@ async fn ranges_that_are_near_or_long_or_open_wait_for_the_running_download() {
     let (upstream, cache, blob, path, gate) = standing_still(4).await;
     let end = LARGE - 1;
     let ranges = [
-        (format!("bytes={}-{}", 2 * MIB, 2 * MIB + 9), 2 * MIB, 2 * MIB + 9),
-        (format!("bytes={}-{}", 4 * MIB, 4 * MIB + 9), 4 * MIB, 4 * MIB + 9),
-        (format!("bytes={}-{}", 10 * MIB, 11 * MIB), 10 * MIB, 11 * MIB),
+        (
+            format!("bytes={}-{}", 2 * MIB, 2 * MIB + 9),
+            2 * MIB,
+            2 * MIB + 9,
+        ),
+        (
+            format!("bytes={}-{}", 4 * MIB, 4 * MIB + 9),
+            4 * MIB,
+            4 * MIB + 9,
+        ),
+        (
+            format!("bytes={}-{}", 10 * MIB, 11 * MIB),
+            10 * MIB,
+            11 * MIB,
+        ),
         (format!("bytes=-{}", MIB + 1), LARGE - MIB - 1, end),
         (format!("bytes={}-", 10 * MIB), 10 * MIB, end),
         (format!("bytes={}-", LARGE - 51), LARGE - 51, end),
     ];
-    let waiting: Vec<_> = ranges.iter().map(|(range, ..)| asking(&cache, &path, range)).collect();
+    let waiting: Vec<_> = ranges
+        .iter()
+        .map(|(range, ..)| asking(&cache, &path, range))
+        .collect();
     // They stand before the gate; a far range that comes after them is answered all the same.
-    assert_part(&ask(&cache, &path, "bytes=-51").await, &blob, LARGE - 51, end);
+    assert_part(
+        &ask(&cache, &path, "bytes=-51").await,
+        &blob,
+        LARGE - 51,
+        end,
+    );
     assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
     gate.open();
     for (waiting, (_, first, last)) in waiting.into_iter().zip(ranges) {
         assert_part(&waiting.await.unwrap(), &blob, first, last);
     }
-    assert_eq!((whole_gets(&upstream, &path), part_gets(&upstream, &path)), (1, 1));
+    assert_eq!(
+        (whole_gets(&upstream, &path), part_gets(&upstream, &path)),
+        (1, 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,17 +207,31 @@ async fn no_more_than_two_far_ranges_of_a_blob_are_fetched_at_once() {
         let first = (8 + number) * MIB;
         (format!("bytes={first}-{}", first + 999), first)
     };
-    let first_two: Vec<_> = (0..2).map(|number| asking(&cache, &path, &one(number).0)).collect();
+    let first_two: Vec<_> = (0..2)
+        .map(|number| asking(&cache, &path, &one(number).0))
+        .collect();
     parts.wait_reached(2, SOON).await;
-    let others: Vec<_> = (2..5).map(|number| asking(&cache, &path, &one(number).0)).collect();
+    let others: Vec<_> = (2..5)
+        .map(|number| asking(&cache, &path, &one(number).0))
+        .collect();
     gate.open();
     for (number, waiting) in (2..).zip(others) {
-        assert_part(&waiting.await.unwrap(), &blob, one(number).1, one(number).1 + 999);
+        assert_part(
+            &waiting.await.unwrap(),
+            &blob,
+            one(number).1,
+            one(number).1 + 999,
+        );
     }
     assert_eq!(part_gets(&upstream, &path), 2);
     parts.open();
     for (number, waiting) in (0..).zip(first_two) {
-        assert_part(&waiting.await.unwrap(), &blob, one(number).1, one(number).1 + 999);
+        assert_part(
+            &waiting.await.unwrap(),
+            &blob,
+            one(number).1,
+            one(number).1 + 999,
+        );
     }
     assert_eq!(part_gets(&upstream, &path), 2);
 }
@@ -166,13 +248,21 @@ async fn far_ranges_never_fetch_more_than_the_blob_in_all() {
     let one_more = asking(&cache, &path, &range);
     gate.open();
     assert_part(&one_more.await.unwrap(), &blob, first, last);
-    assert_eq!((whole_gets(&upstream, &path), part_gets(&upstream, &path)), (1, 16));
+    assert_eq!(
+        (whole_gets(&upstream, &path), part_gets(&upstream, &path)),
+        (1, 16)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_fetched_for_a_far_range_is_not_kept_and_not_taken_for_the_blob() {
     let (upstream, mut cache, blob, path, gate) = standing_still(7).await;
-    assert_part(&ask(&cache, &path, "bytes=-51").await, &blob, LARGE - 51, LARGE - 1);
+    assert_part(
+        &ask(&cache, &path, "bytes=-51").await,
+        &blob,
+        LARGE - 51,
+        LARGE - 1,
+    );
     cache.kill();
     gate.open();
     upstream.stop().await;
@@ -198,7 +288,10 @@ async fn a_far_range_waits_for_the_download_when_the_upstream_has_no_true_ranges
         upstream.forget_script();
         // What such an upstream sends stands still too: nobody may need it.
         let (begun, never) = (Gate::new(), Gate::new());
-        let told = Answer::held().ranges(lie).stops_at(0, &begun).stops_at(1, &never);
+        let told = Answer::held()
+            .ranges(lie)
+            .stops_at(0, &begun)
+            .stops_at(1, &never);
         upstream.on("GET", &path, told);
         let (first, last) = (9 * MIB, 9 * MIB + 99_999);
         let far = asking(&cache, &path, &format!("bytes={first}-{last}"));

@@ -30,7 +30,11 @@ impl SmallDisk {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={mebibytes}m");
         let place = store.path().to_str().unwrap();
-        let mounting = launch(mount, folder.path(), ["-t", "tmpfs", "-o", &size, "tmpfs", place]);
+        let mounting = launch(
+            mount,
+            folder.path(),
+            ["-t", "tmpfs", "-o", &size, "tmpfs", place],
+        );
         if !run(&mounting, SOON).await.success {
             skip(test, "leave to mount");
             return None;
@@ -44,7 +48,11 @@ impl SmallDisk {
         let size = usize::try_from(space.saturating_sub(left)).unwrap();
         // A write that does not fit writes as much as fits.
         let _ = fs::write(&file, vec![1; size]);
-        assert!(self.free() <= left + 64 * 1024, "{} bytes are free", self.free());
+        assert!(
+            self.free() <= left + 64 * 1024,
+            "{} bytes are free",
+            self.free()
+        );
         file
     }
 
@@ -78,7 +86,10 @@ async fn assert_passes_through(cache: &Registry, upstream: &ScriptedUpstream, bl
     for _ in 0..2 {
         assert_blob(&get(&path).send(&cache.host()).await, blob);
     }
-    let part = get(&path).range("bytes=1000-1999").send(&cache.host()).await;
+    let part = get(&path)
+        .range("bytes=1000-1999")
+        .send(&cache.host())
+        .await;
     assert_part(&part, blob, 1000, 1999);
     let end = blob.bytes.len() - 1;
     let footer = get(&path).range("bytes=-51").send(&cache.host()).await;
@@ -132,10 +143,14 @@ async fn below_the_reserve_a_blob_is_passed_through_verified_and_not_kept() {
 async fn a_blob_that_does_not_fit_is_passed_through_and_what_is_here_stays() {
     let store = Store::new();
     let name = "a_blob_that_does_not_fit_is_passed_through_and_what_is_here_stays";
-    let Some(disk) = SmallDisk::below(&store, 16, name).await else { return };
+    let Some(disk) = SmallDisk::below(&store, 16, name).await else {
+        return;
+    };
     let image = image().random_layers(4, 2, MIB).build();
     let upstream = upstream_with(&image).await;
-    let cache = mirror_of(&upstream.url()).store(&store).set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
+    let cache = mirror_of(&upstream.url())
+        .store(&store)
+        .set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
     let mut cache = cache.start().await;
     pull(&cache, REPOSITORY, "v1", &image).await;
     kept(&cache, &image.largest_blob().digest).await;
@@ -145,7 +160,12 @@ async fn a_blob_that_does_not_fit_is_passed_through_and_what_is_here_stays() {
     fs::remove_file(filler).unwrap();
     let blob = Item::random(6, 6 * MIB);
     upstream.hold_blob(&blob, REPOSITORY);
-    assert_blob(&get(&blob_path(REPOSITORY, &blob.digest)).send(&cache.host()).await, &blob);
+    assert_blob(
+        &get(&blob_path(REPOSITORY, &blob.digest))
+            .send(&cache.host())
+            .await,
+        &blob,
+    );
     kept(&cache, &blob.digest).await;
     cache.stop().await;
 }
@@ -154,10 +174,14 @@ async fn a_blob_that_does_not_fit_is_passed_through_and_what_is_here_stays() {
 async fn a_disk_that_fills_up_during_a_download_cuts_it_and_takes_nothing_else_down() {
     let store = Store::new();
     let name = "a_disk_that_fills_up_during_a_download_cuts_it_and_takes_nothing_else_down";
-    let Some(disk) = SmallDisk::below(&store, 16, name).await else { return };
+    let Some(disk) = SmallDisk::below(&store, 16, name).await else {
+        return;
+    };
     let image = image().random_layers(7, 2, MIB).build();
     let upstream = upstream_with(&image).await;
-    let cache = mirror_of(&upstream.url()).store(&store).set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
+    let cache = mirror_of(&upstream.url())
+        .store(&store)
+        .set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
     let mut cache = cache.start().await;
     pull(&cache, REPOSITORY, "v1", &image).await;
     for (seed, stop) in [(8, MIB), (9, 0)] {
@@ -172,14 +196,23 @@ async fn a_disk_that_fills_up_during_a_download_cuts_it_and_takes_nothing_else_d
         gate.open();
         let answer = opened.finish().await;
         // Once its head has left, an answer can only be cut; or it was passed through after all.
-        assert!(answer.ended == Ended::Short || answer.body == blob.bytes, "{:?}", answer.ended);
+        assert!(
+            answer.ended == Ended::Short || answer.body == blob.bytes,
+            "{:?}",
+            answer.ended
+        );
         assert!(!holds(&cache, &blob.digest));
         is_well(&cache).await;
         pull(&cache, REPOSITORY, "v1", &image).await;
         assert_passes_through(&cache, &upstream, &blob).await;
         let part = Item::random(seed + 100, 1000);
         upstream.hold_blob(&part, REPOSITORY);
-        assert_blob(&get(&blob_path(REPOSITORY, &part.digest)).send(&cache.host()).await, &part);
+        assert_blob(
+            &get(&blob_path(REPOSITORY, &part.digest))
+                .send(&cache.host())
+                .await,
+            &part,
+        );
         fs::remove_file(filler).unwrap();
         no_leftovers(&cache).await;
         assert_blob(&get(&path).send(&cache.host()).await, &blob);
@@ -193,13 +226,20 @@ async fn a_disk_that_fills_up_during_a_download_cuts_it_and_takes_nothing_else_d
 async fn a_cache_on_a_full_disk_starts_serves_what_it_holds_and_passes_the_rest_through() {
     let store = Store::new();
     let name = "a_cache_on_a_full_disk_starts_serves_what_it_holds_and_passes_the_rest_through";
-    let Some(disk) = SmallDisk::below(&store, 16, name).await else { return };
-    let (held, other) = (image().random_layers(10, 2, MIB), image().random_layers(11, 2, MIB));
+    let Some(disk) = SmallDisk::below(&store, 16, name).await else {
+        return;
+    };
+    let (held, other) = (
+        image().random_layers(10, 2, MIB),
+        image().random_layers(11, 2, MIB),
+    );
     let (held, other) = (held.build(), other.build());
     let upstream = upstream_with(&held).await;
     upstream.hold(&other, "team/other", &["v2"]);
     for reserve in ["0", ""] {
-        let mut cache = mirror_of(&upstream.url()).store(&store).set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
+        let mut cache = mirror_of(&upstream.url())
+            .store(&store)
+            .set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
         if reserve.is_empty() {
             cache = mirror_of(&upstream.url()).store(&store);
         } else {
@@ -209,7 +249,9 @@ async fn a_cache_on_a_full_disk_starts_serves_what_it_holds_and_passes_the_rest_
             kept(&first, &held.largest_blob().digest).await;
             first.stop().await;
             disk.fill(0);
-            cache = mirror_of(&upstream.url()).store(&store).set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
+            cache = mirror_of(&upstream.url())
+                .store(&store)
+                .set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
         }
         let mut cache = cache.start().await;
         pull(&cache, REPOSITORY, "v1", &held).await;

@@ -15,7 +15,10 @@ fn assert_head(answer: &Answered, blob: &Item) {
     assert_eq!(answer.status, 200);
     let size = blob.bytes.len().to_string();
     assert_eq!(answer.header("Content-Length"), Some(size.as_str()));
-    assert_eq!(answer.header("Docker-Content-Digest"), Some(blob.digest.as_str()));
+    assert_eq!(
+        answer.header("Docker-Content-Digest"),
+        Some(blob.digest.as_str())
+    );
     assert_eq!(answer.header("Accept-Ranges"), Some("bytes"));
     assert!(answer.body.is_empty());
 }
@@ -25,14 +28,19 @@ async fn a_head_of_a_blob_that_a_served_manifest_names_needs_no_upstream() {
     let (upstream, mut cache) = chain().await;
     let image = image().random_layers(1, 2, 5000).build();
     upstream.hold(&image, REPOSITORY, &["v1"]);
-    let answer = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+    let answer = get(&manifest_path(REPOSITORY, "v1"))
+        .send(&cache.host())
+        .await;
     assert_manifest(&answer, image.top());
     upstream.stop().await;
     for _ in 0..2 {
         for blob in &image.blobs {
             let path = blob_path(REPOSITORY, &blob.digest);
             assert_head(&head(&path).send(&cache.host()).await, blob);
-            assert_head(&head(&path).range("bytes=0-9").send(&cache.host()).await, blob);
+            assert_head(
+                &head(&path).range("bytes=0-9").send(&cache.host()).await,
+                blob,
+            );
         }
         cache.restart().await;
     }
@@ -43,7 +51,10 @@ async fn a_head_of_a_blob_that_a_served_manifest_names_needs_no_upstream() {
 async fn a_head_of_an_unknown_blob_asks_once_and_downloads_nothing() {
     let (upstream, cache, blob, path) = chain_with_blob(1, MIB).await;
     assert_head(&head(&path).send(&cache.host()).await, &blob);
-    assert_eq!((upstream.count("HEAD", &path), upstream.count("GET", &path)), (1, 0));
+    assert_eq!(
+        (upstream.count("HEAD", &path), upstream.count("GET", &path)),
+        (1, 0)
+    );
     assert!(!holds(&cache, &blob.digest) && leftovers(&cache).is_empty());
     let missing = blob_path(REPOSITORY, &Item::random(2, 10).digest);
     let answer = head(&missing).send(&cache.host()).await;
@@ -65,9 +76,16 @@ async fn no_head_of_a_body_leaves_before_the_upstream_has_answered() {
     let (upstream, cache) = chain().await;
     let image = image().random_layers(2, 2, MIB).build();
     upstream.hold(&image, REPOSITORY, &["v1"]);
-    let answer = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+    let answer = get(&manifest_path(REPOSITORY, "v1"))
+        .send(&cache.host())
+        .await;
     assert_manifest(&answer, image.top());
-    let ranges = [None, Some("bytes=0-"), Some("bytes=100-199"), Some("bytes=-10")];
+    let ranges = [
+        None,
+        Some("bytes=0-"),
+        Some("bytes=100-199"),
+        Some("bytes=-10"),
+    ];
     for (failure, statuses) in [
         (Answer::status(404), (404, "BLOB_UNKNOWN")),
         (Answer::status(403), (503, "UNAVAILABLE")),
@@ -89,7 +107,11 @@ async fn no_head_of_a_body_leaves_before_the_upstream_has_answered() {
             tokio::time::timeout(SOON, asked).await.unwrap();
             gate.open();
             let answer = caller.await.unwrap();
-            assert!(answer.status == statuses.0 || answer.status == 503, "{}", answer.text());
+            assert!(
+                answer.status == statuses.0 || answer.status == 503,
+                "{}",
+                answer.text()
+            );
             assert!(answer.is_complete());
             failing.remove();
         }
@@ -99,7 +121,11 @@ async fn no_head_of_a_body_leaves_before_the_upstream_has_answered() {
 #[tokio::test]
 async fn a_blob_whose_size_nobody_knows_is_answered_with_its_length_when_it_has_come() {
     let (upstream, cache) = chain().await;
-    for (seed, framing) in [(1, Framing::Chunked), (2, Framing::UntilClose), (3, Framing::Http10)] {
+    for (seed, framing) in [
+        (1, Framing::Chunked),
+        (2, Framing::UntilClose),
+        (3, Framing::Http10),
+    ] {
         for size in [0, 10, 700_000] {
             let blob = Item::random(seed, size);
             upstream.hold_blob(&blob, REPOSITORY);
@@ -123,16 +149,25 @@ async fn a_blob_whose_size_a_manifest_names_streams_although_the_upstream_does_n
     let (upstream, cache) = chain().await;
     let image = image().random_layers(4, 1, 2 * MIB).build();
     upstream.hold(&image, REPOSITORY, &["v1"]);
-    let answer = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+    let answer = get(&manifest_path(REPOSITORY, "v1"))
+        .send(&cache.host())
+        .await;
     assert_manifest(&answer, image.top());
     let (layer, gate) = (image.largest_blob(), Gate::new());
     let path = blob_path(REPOSITORY, &layer.digest);
-    upstream.on("GET", &path, Answer::held().framed(Framing::Chunked).stops_at(MIB, &gate));
+    upstream.on(
+        "GET",
+        &path,
+        Answer::held().framed(Framing::Chunked).stops_at(MIB, &gate),
+    );
     let mut opened = get(&path).open(&cache.host()).await.unwrap();
     let size = layer.bytes.len().to_string();
     assert_eq!(opened.header("Content-Length"), Some(size.as_str()));
     let begun = opened.read(1).await;
-    assert!(!begun.is_empty(), "the first byte, before the upstream has sent its last");
+    assert!(
+        !begun.is_empty(),
+        "the first byte, before the upstream has sent its last"
+    );
     gate.open();
     let rest = opened.finish().await;
     assert!(rest.is_complete() && [begun, rest.body].concat() == layer.bytes);
@@ -142,9 +177,19 @@ async fn a_blob_whose_size_a_manifest_names_streams_although_the_upstream_does_n
 async fn a_caller_waits_for_an_unknown_size_no_longer_than_clients_do_and_the_download_goes_on() {
     let (upstream, cache, blob, path) = chain_with_blob(5, 2 * MIB).await;
     let gate = Gate::new();
-    upstream.on("GET", &path, Answer::held().framed(Framing::Chunked).stops_at(MIB, &gate));
-    let answer = get(&path).patience(Duration::from_secs(30)).send(&cache.host()).await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (503, "UNAVAILABLE"));
+    upstream.on(
+        "GET",
+        &path,
+        Answer::held().framed(Framing::Chunked).stops_at(MIB, &gate),
+    );
+    let answer = get(&path)
+        .patience(Duration::from_secs(30))
+        .send(&cache.host())
+        .await;
+    assert_eq!(
+        (answer.status, answer.error_code().as_str()),
+        (503, "UNAVAILABLE")
+    );
     assert!(answer.header("Retry-After").is_some());
     gate.open();
     kept(&cache, &blob.digest).await;

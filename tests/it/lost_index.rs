@@ -9,14 +9,20 @@ use cistern_tests::images::{Family, Image, image, index, random_bytes};
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::ScriptedUpstream;
 
-use crate::common::{REPOSITORY, assert_manifest, chain, kept, manifest_path, pull, pull_by_digest};
+use crate::common::{
+    REPOSITORY, assert_manifest, chain, kept, manifest_path, pull, pull_by_digest,
+};
 
 fn images() -> Vec<Image> {
     (0..4)
         .map(|seed| {
             index(&[
-                image().family(Family::Docker).random_layers(seed, 2, 40_000),
-                image().platform("arm64", None).random_layers(seed + 100, 1, 1_500_000),
+                image()
+                    .family(Family::Docker)
+                    .random_layers(seed, 2, 40_000),
+                image()
+                    .platform("arm64", None)
+                    .random_layers(seed + 100, 1, 1_500_000),
             ])
         })
         .collect()
@@ -132,10 +138,20 @@ async fn a_store_whose_index_is_something_else_altogether_serves_all_the_same() 
 async fn a_store_with_an_index_of_another_version_serves_all_the_same() {
     let (upstream, mut cache, images) = filled().await;
     let format = cache.store().path().join("cistern/format");
-    for text in ["{\"index\":999}", "{\"index\":0,\"more\":true}", "", "\u{0}\u{1}", "[]"] {
+    for text in [
+        "{\"index\":999}",
+        "{\"index\":0,\"more\":true}",
+        "",
+        "\u{0}\u{1}",
+        "[]",
+    ] {
         fs::write(&format, text).unwrap();
         assert_serves_all(&upstream, &mut cache, &images).await;
-        assert_ne!(fs::read_to_string(&format).unwrap(), text, "there is a new index");
+        assert_ne!(
+            fs::read_to_string(&format).unwrap(),
+            text,
+            "there is a new index"
+        );
     }
 }
 

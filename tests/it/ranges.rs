@@ -22,7 +22,9 @@ const SIZE: usize = 2048;
 
 fn cases() -> Vec<(String, Due)> {
     let ranges = |count: usize| {
-        let each: Vec<_> = (0..count).map(|number| format!("{}-{number}", number)).collect();
+        let each: Vec<_> = (0..count)
+            .map(|number| format!("{}-{number}", number))
+            .collect();
         format!("bytes={}", each.join(","))
     };
     let fixed = [
@@ -118,7 +120,9 @@ async fn a_range_is_answered_alike_when_a_manifest_names_the_blob() {
         image.blobs.push(blob.clone());
         let tag = format!("v{seed}");
         upstream.hold(&image, REPOSITORY, &[&tag]);
-        let manifest = get(&manifest_path(REPOSITORY, &tag)).send(&cache.host()).await;
+        let manifest = get(&manifest_path(REPOSITORY, &tag))
+            .send(&cache.host())
+            .await;
         assert_manifest(&manifest, image.top());
         let path = blob_path(REPOSITORY, &blob.digest);
         let answer = get(&path).range(&range).send(&cache.host()).await;
@@ -132,7 +136,11 @@ async fn a_range_in_a_head_is_not_looked_at() {
     for range in ["bytes=0-9", "bytes=5000-", "bytes=0-1,3-4", "nonsense"] {
         for _ in 0..2 {
             let answer = head(&path).range(range).send(&cache.host()).await;
-            assert_eq!((answer.status, answer.header("Content-Length")), (200, Some("2048")), "{range}");
+            assert_eq!(
+                (answer.status, answer.header("Content-Length")),
+                (200, Some("2048")),
+                "{range}"
+            );
             assert_blob(&get(&path).send(&cache.host()).await, &blob);
         }
     }
@@ -146,9 +154,18 @@ async fn a_pull_that_broke_off_is_resumed_while_the_download_runs_and_after_it()
     let mut first = get(&path).open(&cache.host()).await.unwrap();
     let have = first.read(2 * MIB).await;
     drop(first);
-    let mut again = get(&path).range(&format!("bytes={}-", have.len())).open(&cache.host()).await.unwrap();
+    let mut again = get(&path)
+        .range(&format!("bytes={}-", have.len()))
+        .open(&cache.host())
+        .await
+        .unwrap();
     assert_eq!(again.status, 206);
-    let place = format!("bytes {}-{}/{}", have.len(), blob.bytes.len() - 1, blob.bytes.len());
+    let place = format!(
+        "bytes {}-{}/{}",
+        have.len(),
+        blob.bytes.len() - 1,
+        blob.bytes.len()
+    );
     assert_eq!(again.header("Content-Range"), Some(place.as_str()));
     let more = again.read(MIB / 2).await;
     assert!(more == blob.bytes[have.len()..have.len() + more.len()]);
@@ -158,12 +175,20 @@ async fn a_pull_that_broke_off_is_resumed_while_the_download_runs_and_after_it()
     let running = tokio::spawn(async move { call.send(&host).await });
     gate.wait_reached(1, SOON).await;
     gate.open();
-    assert_part(&running.await.unwrap(), &blob, have.len(), blob.bytes.len() - 1);
+    assert_part(
+        &running.await.unwrap(),
+        &blob,
+        have.len(),
+        blob.bytes.len() - 1,
+    );
     kept(&cache, &blob.digest).await;
     let after = get(&path).range(&range).send(&cache.host()).await;
     assert_part(&after, &blob, have.len(), blob.bytes.len() - 1);
     assert!([have, after.body].concat() == blob.bytes);
-    assert_eq!((upstream.count("GET", &path), whole_gets(&upstream, &path)), (1, 1));
+    assert_eq!(
+        (upstream.count("GET", &path), whole_gets(&upstream, &path)),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -176,7 +201,10 @@ async fn an_empty_blob_is_served_whole_and_has_no_ranges() {
         }
         assert_blob(&get(&path).send(&cache.host()).await, &blob);
         let told = head(&path).send(&cache.host()).await;
-        assert_eq!((told.status, told.header("Content-Length")), (200, Some("0")));
+        assert_eq!(
+            (told.status, told.header("Content-Length")),
+            (200, Some("0"))
+        );
     }
     assert!(upstream.count("GET", &path) <= 1);
 }

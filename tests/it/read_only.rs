@@ -12,8 +12,8 @@ use cistern_tests::scripted_upstream::{Answer, Framing, ScriptedUpstream};
 use cistern_tests::store::Store;
 
 use crate::common::{
-    MIB, REPOSITORY, assert_blob, assert_manifest, assert_part, blob_path, is_a_lie, many,
-    manifest_path, pull, pull_by_digest,
+    MIB, REPOSITORY, assert_blob, assert_manifest, assert_part, blob_path, is_a_lie, manifest_path,
+    many, pull, pull_by_digest,
 };
 
 fn read_only(upstream: &ScriptedUpstream, store: &Store) -> RegistryBuilder {
@@ -40,7 +40,10 @@ fn everything(store: &Store) -> Vec<(PathBuf, u64, SystemTime)> {
 }
 
 fn two() -> (Image, Image) {
-    (image().random_layers(1, 2, 300_000).build(), image().random_layers(2, 2, 2 * MIB).build())
+    (
+        image().random_layers(1, 2, 300_000).build(),
+        image().random_layers(2, 2, 2 * MIB).build(),
+    )
 }
 
 /// A store that an earlier run has filled, or another program.
@@ -89,14 +92,23 @@ async fn passes_through(cache: &Registry, upstream: &ScriptedUpstream, other: &I
     for answer in many(10, &path, cache).await {
         assert_blob(&answer, layer);
     }
-    let part = get(&path).range("bytes=1000-1999").send(&cache.host()).await;
+    let part = get(&path)
+        .range("bytes=1000-1999")
+        .send(&cache.host())
+        .await;
     assert_part(&part, layer, 1000, 1999);
     let part = get(&path).range("bytes=1000-").send(&cache.host()).await;
     assert_part(&part, layer, 1000, end);
     let told = head(&path).send(&cache.host()).await;
     let size = layer.bytes.len().to_string();
-    assert_eq!((told.status, told.header("Content-Length")), (200, Some(size.as_str())));
-    let beyond = get(&path).range(&format!("bytes={size}-")).send(&cache.host()).await;
+    assert_eq!(
+        (told.status, told.header("Content-Length")),
+        (200, Some(size.as_str()))
+    );
+    let beyond = get(&path)
+        .range(&format!("bytes={size}-"))
+        .send(&cache.host())
+        .await;
     assert_eq!(beyond.status, 416);
     let lying = upstream.on("GET", &path, Answer::held().flips(end));
     let answer = get(&path).send(&cache.host()).await;
@@ -110,7 +122,11 @@ async fn a_blob_without_a_told_length_passes_through_a_read_only_store_too() {
     let upstream = ScriptedUpstream::start().await;
     let other = image().random_layers(3, 1, MIB).build();
     upstream.hold(&other, REPOSITORY, &["v1"]);
-    upstream.on("GET", "/v2/*/blobs/*", Answer::held().framed(Framing::Chunked));
+    upstream.on(
+        "GET",
+        "/v2/*/blobs/*",
+        Answer::held().framed(Framing::Chunked),
+    );
     let cache = read_only(&upstream, &Store::new()).start().await;
     pull(&cache, REPOSITORY, "v1", &other).await;
 }
@@ -144,9 +160,15 @@ async fn a_tag_that_moved_is_followed_through_a_read_only_store() {
     pull(&cache, REPOSITORY, "v1", &new).await;
     pull_by_digest(&cache, REPOSITORY, &old).await;
     upstream.stop().await;
-    let stale = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+    let stale = get(&manifest_path(REPOSITORY, "v1"))
+        .send(&cache.host())
+        .await;
     assert_manifest(&stale, old.top());
-    assert!(stale.header("Warning").is_some_and(|warning| warning.starts_with("299 ")));
+    assert!(
+        stale
+            .header("Warning")
+            .is_some_and(|warning| warning.starts_with("299 "))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,10 @@ async fn a_missing_tag_is_asked_for_once_and_is_seen_soon_after_its_push() {
         scene.get(&manifest("v2")).await.status == 200
     })
     .await;
-    assert!(began.elapsed() > Duration::from_secs(5), "it was not remembered");
+    assert!(
+        began.elapsed() > Duration::from_secs(5),
+        "it was not remembered"
+    );
 }
 
 #[tokio::test]
@@ -43,7 +46,10 @@ async fn a_missing_manifest_is_asked_for_once_and_is_seen_soon_after_its_push() 
     let path = manifest(pushed.digest());
     assert_eq!(asked(&scene, &path, 5, 404).await, 1);
     scene.upstream.hold(&pushed, REPOSITORY, &[]);
-    eventually("seeing the push", SOON, || async { scene.get(&path).await.status == 200 }).await;
+    eventually("seeing the push", SOON, || async {
+        scene.get(&path).await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -72,7 +78,11 @@ async fn a_missing_blob_is_never_remembered() {
 async fn a_failure_is_remembered_for_a_few_seconds() {
     let scene = Scene::new().await;
     scene.upstream.on("*", "/v2/*", Answer::status(501));
-    for path in [&*manifest("v1"), &manifest(scene.image.digest()), &scene.layer()] {
+    for path in [
+        &*manifest("v1"),
+        &manifest(scene.image.digest()),
+        &scene.layer(),
+    ] {
         assert_eq!(scene.get(path).await.status, 503);
         assert_eq!(asked(&scene, path, 5, 503).await, 0, "{path}");
     }
@@ -100,7 +110,9 @@ async fn a_refused_password_is_not_remembered() {
 #[tokio::test]
 async fn a_refusal_that_may_be_about_permission_is_not_remembered() {
     let scene = Scene::new().await;
-    scene.upstream.protect(Protection::Bearer(TokenDesk::new().only_for("a", "b")));
+    scene
+        .upstream
+        .protect(Protection::Bearer(TokenDesk::new().only_for("a", "b")));
     let times = 3;
     assert!(asked(&scene, TAG_PATH, times, 404).await >= times);
     scene.upstream.protect(Protection::Open);

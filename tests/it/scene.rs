@@ -53,7 +53,12 @@ impl Scene {
     /// Pulls manifest and blobs as a client does, verifying each.
     pub(crate) async fn pull(&self) {
         let top = self.get(TAG_PATH).await;
-        assert_eq!((top.status, &top.body), (200, &self.image.top().bytes), "{}", top.text());
+        assert_eq!(
+            (top.status, &top.body),
+            (200, &self.image.top().bytes),
+            "{}",
+            top.text()
+        );
         for item in &self.image.blobs {
             let answer = self.get(&blob(&item.digest)).await;
             assert_eq!((answer.status, &answer.body), (200, &item.bytes));
@@ -114,7 +119,12 @@ pub(crate) fn blob(digest: &str) -> String {
 /// The first error of an answer in the specification's form.
 #[track_caller]
 pub(crate) fn error(answer: &Answered) -> Value {
-    assert_eq!(answer.header("Content-Type"), Some("application/json"), "{}", answer.text());
+    assert_eq!(
+        answer.header("Content-Type"),
+        Some("application/json"),
+        "{}",
+        answer.text()
+    );
     answer.json()["errors"][0].clone()
 }
 
@@ -126,20 +136,35 @@ pub(crate) fn assert_refused(answer: &Answered, status: u16, code: &str, says: &
     let message = error["message"].as_str().unwrap();
     assert_eq!(error["code"], code, "{message}");
     for words in says {
-        assert!(message.contains(words), "{words:?} is missing in {message:?}");
+        assert!(
+            message.contains(words),
+            "{words:?} is missing in {message:?}"
+        );
     }
-    assert_eq!(answer.header("Docker-Distribution-Api-Version"), Some("registry/2.0"));
-    assert!(answer.header("X-Request-Id").is_some_and(|id| !id.is_empty()));
+    assert_eq!(
+        answer.header("Docker-Distribution-Api-Version"),
+        Some("registry/2.0")
+    );
+    assert!(
+        answer
+            .header("X-Request-Id")
+            .is_some_and(|id| !id.is_empty())
+    );
 }
 
 /// Asserts a complete, good answer with this body.
 #[track_caller]
 pub(crate) fn assert_served(answer: &Answered, body: &[u8]) {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert!(answer.is_complete() && answer.body == body, "not the right body");
+    assert!(
+        answer.is_complete() && answer.body == body,
+        "not the right body"
+    );
 }
 
 /// Whether an answer says that it could not be confirmed.
 pub(crate) fn is_stale(answer: &Answered) -> bool {
-    answer.header("Warning").is_some_and(|warning| warning.starts_with("299 - \""))
+    answer
+        .header("Warning")
+        .is_some_and(|warning| warning.starts_with("299 - \""))
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::common::{
     LAST_PIECE, MIB, REPOSITORY, SOON, assert_blob, assert_manifest, blob_path, chain,
-    chain_with_blob, holds, kept, leftovers, many, manifest_path, no_leftovers, whole_gets,
+    chain_with_blob, holds, kept, leftovers, manifest_path, many, no_leftovers, whole_gets,
 };
 
 /// Opens `count` answers and reads the first bytes of each.
@@ -25,7 +25,9 @@ async fn with_first_byte(count: usize, path: &str, host: &str) -> Vec<(Opened, V
             (opened, first)
         });
     }
-    tokio::time::timeout(SOON, callers.join_all()).await.unwrap()
+    tokio::time::timeout(SOON, callers.join_all())
+        .await
+        .unwrap()
 }
 
 /// Reads an answer to its end and gives all its bytes, those that were read before too.
@@ -70,7 +72,11 @@ async fn a_hundred_callers_of_a_cold_tag_cost_one_head_and_one_get() {
     for number in 0..100 {
         let (path, host) = (path.clone(), cache.host());
         callers.spawn(async move {
-            let call = if number % 2 == 0 { get(&path) } else { head(&path) };
+            let call = if number % 2 == 0 {
+                get(&path)
+            } else {
+                head(&path)
+            };
             (number, call.send(&host).await)
         });
     }
@@ -140,7 +146,10 @@ async fn a_late_joiner_starts_at_the_first_byte_at_once() {
     gate.wait_reached(1, SOON).await;
     let mut late = get(&path).open(&cache.host()).await.unwrap();
     let mut body = late.read(2 * MIB).await.to_vec();
-    assert!(body == blob.bytes[..2 * MIB], "all that is here, while nothing comes");
+    assert!(
+        body == blob.bytes[..2 * MIB],
+        "all that is here, while nothing comes"
+    );
     gate.open();
     let (whole, ended) = rest(late, std::mem::take(&mut body)).await;
     assert!(ended == Ended::Complete && whole == blob.bytes);
@@ -158,7 +167,10 @@ async fn readers_that_stand_still_slow_nobody_and_cost_no_memory() {
     assert!(upstream.requests_of("GET", &path)[0].is_done());
     kept(&cache, &blob.digest).await;
     let most = cache.peak_rss();
-    assert!(most < 200 * MIB as u64, "{most} bytes for 41 readers of 32 MiB");
+    assert!(
+        most < 200 * MIB as u64,
+        "{most} bytes for 41 readers of 32 MiB"
+    );
     let mut still = still.into_iter();
     for (opened, first) in still.by_ref().take(3) {
         let (body, ended) = rest(opened, first).await;
@@ -170,6 +182,7 @@ async fn readers_that_stand_still_slow_nobody_and_cost_no_memory() {
 /// Law 3: nobody hangs, and nobody takes a short body for a complete one.
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_upstream_fails_before_its_answer_every_caller_is_told_and_the_next_starts_anew() {
+    let mut failures = JoinSet::new();
     for failure in [
         Answer::hang_up(Cut::Fin),
         Answer::hang_up(Cut::Reset),
@@ -178,22 +191,40 @@ async fn when_the_upstream_fails_before_its_answer_every_caller_is_told_and_the_
         Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
         Answer::raw("nonsense\r\n\r\n"),
     ] {
-        let (upstream, cache, blob, path) = chain_with_blob(6, MIB).await;
-        upstream.on("GET", &path, failure);
-        for answer in many(20, &path, &cache).await {
-            assert_eq!((answer.status, answer.error_code().as_str()), (503, "UNAVAILABLE"));
-            assert!(answer.is_complete() && answer.header("Retry-After").is_some());
-            assert!(answer.text().contains(&upstream.host()), "{}", answer.text());
-        }
-        assert!(upstream.count("GET", &path) <= 6, "{}", upstream.count("GET", &path));
-        assert!(!holds(&cache, &blob.digest) && leftovers(&cache).is_empty());
-        upstream.forget_script();
-        eventually("asking again", SOON, || async {
-            get(&path).send(&cache.host()).await.status == 200
-        })
-        .await;
-        assert_blob(&get(&path).send(&cache.host()).await, &blob);
+        failures.spawn(fails_before_its_answer(failure));
     }
+    while let Some(ended) = failures.join_next().await {
+        ended.unwrap();
+    }
+}
+
+async fn fails_before_its_answer(failure: Answer) {
+    let (upstream, cache, blob, path) = chain_with_blob(6, MIB).await;
+    upstream.on("GET", &path, failure);
+    for answer in many(20, &path, &cache).await {
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (503, "UNAVAILABLE")
+        );
+        assert!(answer.is_complete() && answer.header("Retry-After").is_some());
+        assert!(
+            answer.text().contains(&upstream.host()),
+            "{}",
+            answer.text()
+        );
+    }
+    assert!(
+        upstream.count("GET", &path) <= 6,
+        "{}",
+        upstream.count("GET", &path)
+    );
+    assert!(!holds(&cache, &blob.digest) && leftovers(&cache).is_empty());
+    upstream.forget_script();
+    eventually("asking again", SOON, || async {
+        get(&path).send(&cache.host()).await.status == 200
+    })
+    .await;
+    assert_blob(&get(&path).send(&cache.host()).await, &blob);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +259,9 @@ async fn when_the_upstream_goes_away_in_the_middle_nobody_hangs() {
     let begun = with_first_byte(10, &path, &cache.host()).await;
     upstream.stop().await;
     for (opened, first) in begun {
-        let ended = tokio::time::timeout(SOON, rest(opened, first)).await.unwrap();
+        let ended = tokio::time::timeout(SOON, rest(opened, first))
+            .await
+            .unwrap();
         assert_eq!(ended.1, Ended::Short);
     }
     let answer = get(&path).send(&cache.host()).await;
@@ -239,7 +272,9 @@ async fn when_the_upstream_goes_away_in_the_middle_nobody_hangs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_gap_between_the_end_of_a_download_and_the_store_starts_a_second_one() {
     let (upstream, cache) = chain().await;
-    let blobs: Vec<_> = (0..20).map(|number| Item::random(number, LAST_PIECE * 2)).collect();
+    let blobs: Vec<_> = (0..20)
+        .map(|number| Item::random(number, LAST_PIECE * 2))
+        .collect();
     for blob in &blobs {
         upstream.hold_blob(blob, REPOSITORY);
     }
@@ -267,13 +302,18 @@ async fn no_gap_between_the_end_of_a_download_and_the_store_starts_a_second_one(
 async fn no_gap_between_the_end_of_a_check_and_its_record_asks_about_a_tag_twice() {
     let (upstream, cache) = chain().await;
     for number in 0..30 {
-        let image = image().created(&format!("2001-01-{:02}T00:00:00Z", number + 1)).build();
+        let image = image()
+            .created(&format!("2001-01-{:02}T00:00:00Z", number + 1))
+            .build();
         let tag = format!("v{number}");
         upstream.hold(&image, REPOSITORY, &[&tag]);
         let mut callers = JoinSet::new();
         for start in 0..8 {
             let (host, image) = (cache.host(), image.clone());
-            let path = manifest_path(REPOSITORY, if start % 2 == 0 { &tag } else { image.digest() });
+            let path = manifest_path(
+                REPOSITORY,
+                if start % 2 == 0 { &tag } else { image.digest() },
+            );
             callers.spawn(async move {
                 tokio::time::sleep(Duration::from_micros(300 * start)).await;
                 for _ in 0..4 {
@@ -285,7 +325,10 @@ async fn no_gap_between_the_end_of_a_check_and_its_record_asks_about_a_tag_twice
             ended.unwrap();
         }
         assert_eq!(upstream.count("HEAD", &manifest_path(REPOSITORY, &tag)), 1);
-        assert_eq!(upstream.count("GET", &manifest_path(REPOSITORY, image.digest())), 1);
+        assert_eq!(
+            upstream.count("GET", &manifest_path(REPOSITORY, image.digest())),
+            1
+        );
     }
 }
 

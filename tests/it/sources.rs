@@ -7,8 +7,8 @@ use cistern_tests::scripted_upstream::{Answer, Cut, Gate, ScriptedUpstream};
 use tokio::task::JoinHandle;
 
 use crate::common::{
-    MIB, SOON, assert_blob, assert_manifest, assert_part, blob_path, chain, kept, manifest_path, part_gets,
-    whole_gets,
+    MIB, SOON, assert_blob, assert_manifest, assert_part, blob_path, chain, kept, manifest_path,
+    part_gets, whole_gets,
 };
 
 fn asking(cache: &Registry, path: &str) -> JoinHandle<Answered> {
@@ -17,8 +17,15 @@ fn asking(cache: &Registry, path: &str) -> JoinHandle<Answered> {
 }
 
 fn assert_unknown(answer: &Answered, upstream: &ScriptedUpstream) {
-    assert_eq!((answer.status, answer.error_code().as_str()), (404, "BLOB_UNKNOWN"));
-    assert!(answer.text().contains(&upstream.host()), "{}", answer.text());
+    assert_eq!(
+        (answer.status, answer.error_code().as_str()),
+        (404, "BLOB_UNKNOWN")
+    );
+    assert!(
+        answer.text().contains(&upstream.host()),
+        "{}",
+        answer.text()
+    );
 }
 
 /// Law 6: what is here for one repository is no way round the access of another.
@@ -27,19 +34,34 @@ async fn a_stored_blob_is_given_to_another_repository_only_when_its_upstream_say
     let (upstream, cache) = chain().await;
     let blob = Item::random(1, 200_000);
     upstream.hold_blob(&blob, "team/a");
-    let (ours, theirs) = (blob_path("team/a", &blob.digest), blob_path("team/b", &blob.digest));
+    let (ours, theirs) = (
+        blob_path("team/a", &blob.digest),
+        blob_path("team/b", &blob.digest),
+    );
     assert_blob(&get(&ours).send(&cache.host()).await, &blob);
     kept(&cache, &blob.digest).await;
     assert_unknown(&get(&theirs).send(&cache.host()).await, &upstream);
-    assert_unknown(&get(&theirs).range("bytes=0-9").send(&cache.host()).await, &upstream);
+    assert_unknown(
+        &get(&theirs).range("bytes=0-9").send(&cache.host()).await,
+        &upstream,
+    );
     assert_eq!(head(&theirs).send(&cache.host()).await.status, 404);
     assert!(upstream.count("HEAD", &theirs) > 0);
     upstream.hold_blob(&blob, "team/b");
     assert_blob(&get(&theirs).send(&cache.host()).await, &blob);
-    assert_eq!(whole_gets(&upstream, &ours) + whole_gets(&upstream, &theirs), 1);
+    assert_eq!(
+        whole_gets(&upstream, &ours) + whole_gets(&upstream, &theirs),
+        1
+    );
     upstream.stop().await;
     assert_blob(&get(&theirs).send(&cache.host()).await, &blob);
-    assert_eq!(get(&blob_path("team/c", &blob.digest)).send(&cache.host()).await.status, 503);
+    assert_eq!(
+        get(&blob_path("team/c", &blob.digest))
+            .send(&cache.host())
+            .await
+            .status,
+        503
+    );
 }
 
 #[tokio::test]
@@ -50,11 +72,21 @@ async fn an_upstream_that_refuses_every_head_says_by_one_byte_that_it_holds_a_bl
         upstream.hold_blob(&blob, "team/a");
         upstream.hold_blob(&blob, "team/b");
         upstream.on("HEAD", "/v2/*", Answer::status(refusal));
-        let (ours, theirs) = (blob_path("team/a", &blob.digest), blob_path("team/b", &blob.digest));
+        let (ours, theirs) = (
+            blob_path("team/a", &blob.digest),
+            blob_path("team/b", &blob.digest),
+        );
         assert_blob(&get(&ours).send(&cache.host()).await, &blob);
         kept(&cache, &blob.digest).await;
         assert_blob(&get(&theirs).send(&cache.host()).await, &blob);
-        assert_eq!((whole_gets(&upstream, &theirs), part_gets(&upstream, &theirs)), (0, 1), "{refusal}");
+        assert_eq!(
+            (
+                whole_gets(&upstream, &theirs),
+                part_gets(&upstream, &theirs)
+            ),
+            (0, 1),
+            "{refusal}"
+        );
     }
 }
 
@@ -63,7 +95,10 @@ async fn a_running_download_is_joined_from_another_repository_only_when_its_upst
     let (upstream, cache) = chain().await;
     let (blob, gate) = (Item::random(3, 2 * MIB), Gate::new());
     upstream.hold_blob(&blob, "team/a");
-    let (ours, theirs) = (blob_path("team/a", &blob.digest), blob_path("team/b", &blob.digest));
+    let (ours, theirs) = (
+        blob_path("team/a", &blob.digest),
+        blob_path("team/b", &blob.digest),
+    );
     upstream.on("GET", &ours, Answer::held().stops_at(MIB, &gate));
     let first = asking(&cache, &ours);
     gate.wait_reached(1, SOON).await;
@@ -71,17 +106,25 @@ async fn a_running_download_is_joined_from_another_repository_only_when_its_upst
     upstream.hold_blob(&blob, "team/b");
     let mut joined = get(&theirs).open(&cache.host()).await.unwrap();
     let begun = joined.read(1).await;
-    assert!(!begun.is_empty(), "reads along while the upstream stands still");
+    assert!(
+        !begun.is_empty(),
+        "reads along while the upstream stands still"
+    );
     gate.open();
     let rest = joined.finish().await;
     assert!(rest.is_complete() && [begun, rest.body].concat() == blob.bytes);
     assert_blob(&first.await.unwrap(), &blob);
-    assert_eq!(whole_gets(&upstream, &ours) + whole_gets(&upstream, &theirs), 1);
+    assert_eq!(
+        whole_gets(&upstream, &ours) + whole_gets(&upstream, &theirs),
+        1
+    );
 }
 
 async fn know(upstream: &ScriptedUpstream, cache: &Registry, image: &Image, repository: &str) {
     upstream.hold(image, repository, &["v1"]);
-    let answer = get(&manifest_path(repository, "v1")).send(&cache.host()).await;
+    let answer = get(&manifest_path(repository, "v1"))
+        .send(&cache.host())
+        .await;
     assert_manifest(&answer, image.top());
 }
 
@@ -92,7 +135,10 @@ async fn a_repository_whose_manifest_names_a_blob_joins_without_a_question() {
     know(&upstream, &cache, &image, "team/a").await;
     know(&upstream, &cache, &image, "team/b").await;
     let (layer, gate) = (image.largest_blob(), Gate::new());
-    let (ours, theirs) = (blob_path("team/a", &layer.digest), blob_path("team/b", &layer.digest));
+    let (ours, theirs) = (
+        blob_path("team/a", &layer.digest),
+        blob_path("team/b", &layer.digest),
+    );
     upstream.on("GET", "/v2/*/blobs/*", Answer::held().stops_at(MIB, &gate));
     let first = asking(&cache, &ours);
     gate.wait_reached(1, SOON).await;
@@ -112,13 +158,20 @@ async fn a_repository_whose_manifest_names_a_blob_joins_without_a_question() {
 /// Law 4: a download has as many sources as repositories want it, and fails only when all have failed.
 #[tokio::test]
 async fn when_one_repository_is_refused_the_download_goes_on_from_the_next_that_joined() {
-    for refusal in [Answer::status(404), Answer::status(500), Answer::hang_up(Cut::Fin)] {
+    for refusal in [
+        Answer::status(404),
+        Answer::status(500),
+        Answer::hang_up(Cut::Fin),
+    ] {
         let (upstream, cache) = chain().await;
         let image = image().random_layers(2, 1, 6 * MIB).build();
         know(&upstream, &cache, &image, "team/a").await;
         know(&upstream, &cache, &image, "team/b").await;
         let (layer, gate) = (image.largest_blob(), Gate::new());
-        let (ours, theirs) = (blob_path("team/a", &layer.digest), blob_path("team/b", &layer.digest));
+        let (ours, theirs) = (
+            blob_path("team/a", &layer.digest),
+            blob_path("team/b", &layer.digest),
+        );
         upstream.on("*", &ours, refusal.behind(&gate));
         let first = asking(&cache, &ours);
         gate.wait_reached(1, SOON).await;
@@ -148,7 +201,10 @@ async fn when_all_repositories_are_refused_each_caller_is_told_in_the_words_of_i
     know(&upstream, &cache, &image, "team/a").await;
     know(&upstream, &cache, &image, "team/b").await;
     let (layer, gate) = (image.largest_blob(), Gate::new());
-    let (ours, theirs) = (blob_path("team/a", &layer.digest), blob_path("team/b", &layer.digest));
+    let (ours, theirs) = (
+        blob_path("team/a", &layer.digest),
+        blob_path("team/b", &layer.digest),
+    );
     upstream.on("*", &ours, Answer::status(404).behind(&gate));
     upstream.on("*", &theirs, Answer::status(403));
     let first = asking(&cache, &ours);
@@ -157,7 +213,10 @@ async fn when_all_repositories_are_refused_each_caller_is_told_in_the_words_of_i
     gate.open();
     assert_unknown(&first.await.unwrap(), &upstream);
     let second = second.await.unwrap();
-    assert_eq!((second.status, second.error_code().as_str()), (503, "UNAVAILABLE"));
+    assert_eq!(
+        (second.status, second.error_code().as_str()),
+        (503, "UNAVAILABLE")
+    );
     assert!(second.text().contains("403"), "{}", second.text());
 }
 
@@ -168,7 +227,10 @@ async fn a_caller_whose_own_repository_is_refused_gets_nothing_from_the_source_o
     let image = image().random_layers(4, 1, 6 * MIB).build();
     know(&upstream, &cache, &image, "team/b").await;
     let (layer, gate) = (image.largest_blob(), Gate::new());
-    let (ours, theirs) = (blob_path("team/a", &layer.digest), blob_path("team/b", &layer.digest));
+    let (ours, theirs) = (
+        blob_path("team/a", &layer.digest),
+        blob_path("team/b", &layer.digest),
+    );
     upstream.on("*", &ours, Answer::status(404).behind(&gate));
     let first = asking(&cache, &ours);
     gate.wait_reached(1, SOON).await;

@@ -32,7 +32,10 @@ async fn an_upstream_that_never_answers_becomes_an_error_before_clients_give_up(
         answer
     };
     let blob_head = async {
-        let answer = head(&scene.layer()).patience(Duration::from_secs(40)).send(&host).await;
+        let answer = head(&scene.layer())
+            .patience(Duration::from_secs(40))
+            .send(&host)
+            .await;
         assert!(answer.status == 503 && answer.whole_after < HEAD_WITHIN);
     };
     let by_digest = manifest(scene.image.digest());
@@ -44,7 +47,12 @@ async fn an_upstream_that_never_answers_becomes_an_error_before_clients_give_up(
         ask(format!("/v2/{REPOSITORY}/tags/list")),
     );
     let says = [scene.upstream.host(), "no answer in time".to_owned()];
-    assert_refused(&tag, 503, "UNAVAILABLE", &says.each_ref().map(String::as_str));
+    assert_refused(
+        &tag,
+        503,
+        "UNAVAILABLE",
+        &says.each_ref().map(String::as_str),
+    );
     assert_eq!(error(&tag)["detail"]["cause"], "timeout");
 }
 
@@ -77,7 +85,11 @@ async fn what_is_cached_is_served_without_asking_an_upstream_that_refuses_connec
     }
     assert_served(&scene.get(TAG_PATH).await, &scene.image.top().bytes);
     let missing = scene.get(&manifest("never-pulled")).await;
-    let says = ["could not be reached", "no connection", &scene.upstream.host()];
+    let says = [
+        "could not be reached",
+        "no connection",
+        &scene.upstream.host(),
+    ];
     assert_refused(&missing, 503, "UNAVAILABLE", &says);
     let missing = scene.get(&blob(&Item::random(9, 10).digest)).await;
     assert_refused(&missing, 503, "UNAVAILABLE", &says);
@@ -99,20 +111,35 @@ async fn offline(url: &str, cause: &str, words: &str) {
     assert_served(&tag, &top.bytes);
     assert!(is_stale(&tag), "{cause}");
     let missing = ask(manifest("never-pulled")).await;
-    assert_refused(&missing, 503, "UNAVAILABLE", &["could not be reached", words]);
+    assert_refused(
+        &missing,
+        503,
+        "UNAVAILABLE",
+        &["could not be reached", words],
+    );
     assert_eq!(error(&missing)["detail"]["cause"], cause);
 }
 
 #[tokio::test]
 async fn a_store_is_served_while_the_upstream_refuses_connections() {
-    offline(&format!("http://{}", addresses::refused()), "connect", "no connection").await;
+    offline(
+        &format!("http://{}", addresses::refused()),
+        "connect",
+        "no connection",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_store_is_served_while_the_upstreams_name_does_not_resolve() {
     // Too long for a name: no resolver is asked, so the answer does not depend on the network.
     let name = "a".repeat(64);
-    offline(&format!("http://{name}.invalid"), "dns", "its name cannot be resolved").await;
+    offline(
+        &format!("http://{name}.invalid"),
+        "dns",
+        "its name cannot be resolved",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -144,7 +171,11 @@ async fn a_cache_starts_while_its_upstream_is_a_black_hole() {
 async fn one_stumble_of_the_upstream_is_not_seen_by_callers() {
     for status in [500, 502, 503, 504] {
         let scene = Scene::new().await;
-        let stumble = |method, path: &str| scene.upstream.on_next(1, method, path, Answer::status(status));
+        let stumble = |method, path: &str| {
+            scene
+                .upstream
+                .on_next(1, method, path, Answer::status(status))
+        };
         let rules = [
             stumble("HEAD", TAG_PATH),
             stumble("GET", "/v2/team/app/manifests/*"),
@@ -191,7 +222,11 @@ async fn a_read_only_store_passes_everything_through_and_changes_nothing() {
     let (upstream, held) = upstream().await;
     let read_only = [("STORAGE_MAINTENANCE_READONLY_ENABLED", "true")];
     let cache = cache_of(&upstream, &read_only).store(&store).start().await;
-    let scene = Scene { upstream, image: held, cache };
+    let scene = Scene {
+        upstream,
+        image: held,
+        cache,
+    };
     let own = format!("/v2/held/already/manifests/{}", image.digest());
     assert_served(&scene.get(&own).await, &image.top().bytes);
     passes_through(scene).await;
@@ -206,13 +241,24 @@ async fn passes_through(scene: Scene) {
         assert_eq!(whole.header("Docker-Content-Digest"), Some(&*layer.digest));
     }
     assert_eq!(scene.upstream.count("GET", &scene.layer()) % 2, 0);
-    let part = get(&scene.layer()).range("bytes=100-199").send(&scene.cache.host()).await;
-    assert_eq!((part.status, &part.body), (206, &layer.bytes.slice(100..200)));
+    let part = get(&scene.layer())
+        .range("bytes=100-199")
+        .send(&scene.cache.host())
+        .await;
+    assert_eq!(
+        (part.status, &part.body),
+        (206, &layer.bytes.slice(100..200))
+    );
     scene.pull().await;
     assert_eq!(scene.cache.store().blob(&layer.digest), None);
-    scene.upstream.on("GET", &scene.layer(), Answer::held().flips(5000));
+    scene
+        .upstream
+        .on("GET", &scene.layer(), Answer::held().flips(5000));
     let wrong = scene.get(&scene.layer()).await;
-    assert!(wrong.status != 200 || !wrong.is_complete(), "wrong bytes reached a caller");
+    assert!(
+        wrong.status != 200 || !wrong.is_complete(),
+        "wrong bytes reached a caller"
+    );
 }
 
 #[tokio::test]
@@ -220,7 +266,10 @@ async fn without_an_upstream_every_repository_lives_here() {
     let image = image().random_layers(1, 1, 1000).build();
     let store = Store::new();
     store.put(&image, REPOSITORY, &[TAG]);
-    let hosted = RegistryBuilder::new(Product::Cistern).store(&store).start().await;
+    let hosted = RegistryBuilder::new(Product::Cistern)
+        .store(&store)
+        .start()
+        .await;
     let ask = async |path: &str| get(path).send(&hosted.host()).await;
     assert_served(&ask(TAG_PATH).await, &image.top().bytes);
     let layer = image.largest_blob();

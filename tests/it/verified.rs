@@ -15,13 +15,22 @@ use crate::common::{
 async fn a_flipped_last_byte_reaches_nobody_as_a_complete_body() {
     let (upstream, cache, blob, path) = chain_with_blob(1, 3 * MIB).await;
     let (gate, size) = (Gate::new(), blob.bytes.len());
-    upstream.on_next(1, "GET", &path, Answer::held().flips(size - 1).stops_at(MIB, &gate));
+    upstream.on_next(
+        1,
+        "GET",
+        &path,
+        Answer::held().flips(size - 1).stops_at(MIB, &gate),
+    );
     let mut callers = JoinSet::new();
     for number in 0..20 {
         let (path, host) = (path.clone(), cache.host());
         callers.spawn(async move {
             let call = get(&path);
-            let call = if number % 4 == 3 { call.range("bytes=0-") } else { call };
+            let call = if number % 4 == 3 {
+                call.range("bytes=0-")
+            } else {
+                call
+            };
             let mut opened = call.open(&host).await.unwrap();
             let body = opened.read(1).await.to_vec();
             (opened, body)
@@ -32,8 +41,15 @@ async fn a_flipped_last_byte_reaches_nobody_as_a_complete_body() {
     for (opened, mut body) in begun {
         let answer = opened.finish().await;
         body.extend_from_slice(&answer.body);
-        assert_eq!(answer.ended, Ended::Short, "closed in order before the promised end");
-        assert!(body.len() <= size - LAST_PIECE, "the last piece, which was not verified");
+        assert_eq!(
+            answer.ended,
+            Ended::Short,
+            "closed in order before the promised end"
+        );
+        assert!(
+            body.len() <= size - LAST_PIECE,
+            "the last piece, which was not verified"
+        );
         assert!(body == blob.bytes[..body.len()]);
     }
     assert_eq!(whole_gets(&upstream, &path), 1);
@@ -46,21 +62,43 @@ async fn a_flipped_last_byte_reaches_nobody_as_a_complete_body() {
 /// What an upstream may do to a blob of this size.
 fn lies(size: usize) -> Vec<(&'static str, Answer)> {
     let held = Answer::held;
-    let declared = |length: usize| held().shortened_to(length).framed(Framing::Declared(size as u64));
+    let declared = |length: usize| {
+        held()
+            .shortened_to(length)
+            .framed(Framing::Declared(size as u64))
+    };
     vec![
         ("first byte flipped", held().flips(0)),
         ("last byte flipped", held().flips(size - 1)),
         ("shorter, and says so", held().shortened_to(size - 1)),
         ("shorter, and does not say so", declared(size / 2)),
         ("cut at the last byte", held().cut_at(size - 1, Cut::Fin)),
-        ("reset at the last byte", held().cut_at(size - 1, Cut::Reset)),
+        (
+            "reset at the last byte",
+            held().cut_at(size - 1, Cut::Reset),
+        ),
         ("longer by one byte", held().lengthened_by("x")),
-        ("longer by much", held().lengthened_by(random_bytes(9, 300_000))),
-        ("longer, chunked", held().lengthened_by("x").framed(Framing::Chunked)),
-        ("flipped, chunked", held().flips(size / 2).framed(Framing::Chunked)),
-        ("shorter, until close", held().shortened_to(size / 2).framed(Framing::UntilClose)),
+        (
+            "longer by much",
+            held().lengthened_by(random_bytes(9, 300_000)),
+        ),
+        (
+            "longer, chunked",
+            held().lengthened_by("x").framed(Framing::Chunked),
+        ),
+        (
+            "flipped, chunked",
+            held().flips(size / 2).framed(Framing::Chunked),
+        ),
+        (
+            "shorter, until close",
+            held().shortened_to(size / 2).framed(Framing::UntilClose),
+        ),
         ("nothing at all", held().shortened_to(0)),
-        ("a login page", Answer::body(200, "text/html", "<html>who are you?</html>")),
+        (
+            "a login page",
+            Answer::body(200, "text/html", "<html>who are you?</html>"),
+        ),
     ]
 }
 
@@ -73,7 +111,12 @@ async fn until_complete(cache: &Registry, path: &str, blob: &Item) -> Answered {
         if answer.status == 200 && answer.is_complete() {
             return answer;
         }
-        assert!(std::time::Instant::now() < deadline, "{} {}", answer.status, answer.text());
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
@@ -82,12 +125,23 @@ async fn lie_once(upstream: &ScriptedUpstream, cache: &Registry, blob: &Item, na
     let path = blob_path(REPOSITORY, &blob.digest);
     for (number, (what, lie)) in lies(blob.bytes.len()).into_iter().enumerate() {
         // A digest of its own for each lie: after two of them a source is left alone for a while.
-        let blob = if named { blob.clone() } else { Item::random(100 + number as u64, blob.bytes.len()) };
-        let path = if named { path.clone() } else { blob_path(REPOSITORY, &blob.digest) };
+        let blob = if named {
+            blob.clone()
+        } else {
+            Item::random(100 + number as u64, blob.bytes.len())
+        };
+        let path = if named {
+            path.clone()
+        } else {
+            blob_path(REPOSITORY, &blob.digest)
+        };
         upstream.hold_blob(&blob, REPOSITORY);
         let lying = upstream.on("GET", &path, lie);
         let answer = get(&path).send(&cache.host()).await;
-        assert!(answer.status != 200 || !answer.is_complete(), "{what}: {answer:?}");
+        assert!(
+            answer.status != 200 || !answer.is_complete(),
+            "{what}: {answer:?}"
+        );
         assert!(!holds(cache, &blob.digest), "{what}");
         lying.remove();
         assert_blob(&until_complete(cache, &path, &blob).await, &blob);
@@ -137,9 +191,15 @@ async fn a_source_that_lied_twice_about_a_blob_is_left_alone_and_named() {
     }
     for _ in 0..3 {
         let answer = get(&path).send(&cache.host()).await;
-        assert_eq!((answer.status, answer.error_code().as_str()), (503, "UNAVAILABLE"));
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (503, "UNAVAILABLE")
+        );
         let text = answer.text();
-        assert!(text.contains(&upstream.host()) && text.contains(&blob.digest), "{text}");
+        assert!(
+            text.contains(&upstream.host()) && text.contains(&blob.digest),
+            "{text}"
+        );
         assert!(answer.header("Retry-After").is_some());
     }
     assert_eq!(whole_gets(&upstream, &path), 2);
@@ -148,12 +208,21 @@ async fn a_source_that_lied_twice_about_a_blob_is_left_alone_and_named() {
 #[tokio::test]
 async fn after_a_first_lie_the_blob_is_asked_for_again_at_once() {
     let (upstream, cache) = chain().await;
-    for (seed, framing) in [(1, Framing::Length), (2, Framing::Chunked), (3, Framing::UntilClose)] {
+    for (seed, framing) in [
+        (1, Framing::Length),
+        (2, Framing::Chunked),
+        (3, Framing::UntilClose),
+    ] {
         for size in [1000, 500_000] {
             let blob = Item::random(seed, size);
             upstream.hold_blob(&blob, REPOSITORY);
             let path = blob_path(REPOSITORY, &blob.digest);
-            upstream.on_next(1, "GET", &path, Answer::held().flips(size / 2).framed(framing));
+            upstream.on_next(
+                1,
+                "GET",
+                &path,
+                Answer::held().flips(size / 2).framed(framing),
+            );
             let answer = get(&path).send(&cache.host()).await;
             assert!(answer.status != 200 || !answer.is_complete());
             assert_blob(&get(&path).send(&cache.host()).await, &blob);

@@ -10,26 +10,36 @@ use cistern_tests::scripted_upstream::ScriptedUpstream;
 use cistern_tests::store::Store;
 
 use crate::common::{
-    REPOSITORY, assert_manifest, blob_path, manifest_path, pull, pull_by_digest,
+    REPOSITORY, assert_manifest, at_once, blob_path, manifest_path, pull, pull_by_digest,
 };
 
 fn picture() -> Image {
     index(&[
         image().random_layers(1, 2, 40_000),
-        image().platform("arm64", None).random_layers(2, 1, 1_500_000),
+        image()
+            .platform("arm64", None)
+            .random_layers(2, 1, 1_500_000),
     ])
 }
 
 async fn assert_starts_and_serves(url: &str, store: &Store, held: &Image) {
     let began = std::time::Instant::now();
     let mut cache = mirror_of(url).store(store).start().await;
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
     for _ in 0..2 {
-        let tag = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+        let tag = get(&manifest_path(REPOSITORY, "v1"))
+            .send(&cache.host())
+            .await;
         assert_manifest(&tag, held.top());
         let warning = tag.header("Warning").unwrap_or_default();
         assert!(warning.starts_with("299 - \""), "{warning:?}");
-        let told = head(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+        let told = head(&manifest_path(REPOSITORY, "v1"))
+            .send(&cache.host())
+            .await;
         assert_eq!(told.header("Docker-Content-Digest"), Some(held.digest()));
         pull_by_digest(&cache, REPOSITORY, held).await;
         let list = get("/v2/_catalog").send(&cache.host()).await;
@@ -38,13 +48,16 @@ async fn assert_starts_and_serves(url: &str, store: &Store, held: &Image) {
         cache.restart().await;
     }
     let other = image().created("2002-02-02T00:00:00Z").build();
-    for path in [
+    let uncached = [
         manifest_path(REPOSITORY, "other"),
         manifest_path(REPOSITORY, other.digest()),
         blob_path(REPOSITORY, &other.blobs[0].digest),
-    ] {
-        let answer = get(&path).send(&cache.host()).await;
-        assert_eq!((answer.status, answer.error_code().as_str()), (503, "UNAVAILABLE"), "{path}");
+    ];
+    for answer in at_once(&uncached, &cache).await {
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (503, "UNAVAILABLE")
+        );
         assert!(answer.header("Retry-After").is_some());
     }
     cache.stop().await;
@@ -90,31 +103,49 @@ async fn a_cache_starts_and_serves_while_its_upstream_answers_with_nonsense_only
     let held = picture();
     let (_upstream, store) = filled(&held).await;
     let mad = ScriptedUpstream::start().await;
-    let page = cistern_tests::scripted_upstream::Answer::body(200, "text/html", "<html>Sign in</html>");
+    let page =
+        cistern_tests::scripted_upstream::Answer::body(200, "text/html", "<html>Sign in</html>");
     mad.on("*", "*", page);
     let cache = mirror_of(&mad.url()).store(&store).start().await;
-    let tag = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
+    let tag = get(&manifest_path(REPOSITORY, "v1"))
+        .send(&cache.host())
+        .await;
     assert_manifest(&tag, held.top());
     pull_by_digest(&cache, REPOSITORY, &held).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_without_anything_starts_without_an_upstream() {
-    for url in [format!("http://{}", addresses::refused()), "https://no-such-registry.invalid".to_owned()] {
+    for url in [
+        format!("http://{}", addresses::refused()),
+        "https://no-such-registry.invalid".to_owned(),
+    ] {
         let cache = mirror_of(&url).start().await;
         assert_eq!(get("/v2/").send(&cache.host()).await.status, 200);
         assert_eq!(get("/healthz").send(&cache.host()).await.status, 200);
-        let answer = get(&manifest_path(REPOSITORY, "v1")).send(&cache.host()).await;
-        assert_eq!((answer.status, answer.error_code().as_str()), (503, "UNAVAILABLE"));
+        let answer = get(&manifest_path(REPOSITORY, "v1"))
+            .send(&cache.host())
+            .await;
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (503, "UNAVAILABLE")
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_comes_back_is_used_again() {
     let (upstream, store) = (ScriptedUpstream::start().await, Store::new());
-    let (old, new) = (image().build(), image().created("2001-01-01T00:00:00Z").build());
+    let (old, new) = (
+        image().build(),
+        image().created("2001-01-01T00:00:00Z").build(),
+    );
     upstream.hold(&old, REPOSITORY, &["v1"]);
-    let cache = mirror_of(&upstream.url()).store(&store).set("REGISTRY_PROXY_CHECKEVERY", "0s").start().await;
+    let cache = mirror_of(&upstream.url())
+        .store(&store)
+        .set("REGISTRY_PROXY_CHECKEVERY", "0s")
+        .start()
+        .await;
     pull(&cache, REPOSITORY, "v1", &old).await;
     upstream.stop().await;
     let path = manifest_path(REPOSITORY, "v1");
