@@ -11,6 +11,7 @@ mod admin;
 mod catalog;
 mod common;
 mod conditional;
+mod connections;
 mod credentials;
 mod damaged_files;
 mod draining;
