@@ -238,7 +238,11 @@ impl Task {
             self.parts
                 .links
                 .note_error(self.mirror.upstream.host(), error);
-            tracing::warn!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "tag could not be checked");
+            if failed.is_gone() {
+                tracing::info!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "the upstream does not have this tag");
+            } else {
+                tracing::warn!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "tag could not be checked");
+            }
             self.parts.refused_tags.note(key, error);
         }
     }
