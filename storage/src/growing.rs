@@ -1,20 +1,22 @@
 //! Reading a blob while it is being written: one writer's end, any number of readers. The file is the buffer; only how far it
 //! may be read passes between them, so a slow reader slows nobody.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use bytes::Bytes;
 use cistern_oci::ByteRange;
 use tokio::sync::watch;
 
 use crate::{
-    BlobBytes, DiskFile, ReadError, StoredBlob,
+    BlobBytes, DiskFile, Piece, ReadError, StoredBlob,
     blob_bytes::Pieces,
     core::Core,
-    reading::{Pace, read_piece},
+    reading::{Pace, next_piece},
 };
 
 /// How it stands with a growing blob.
@@ -342,10 +344,12 @@ impl<F: Clone + Send + Sync + 'static> GrowingReader<F> {
         }
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, ReadError> {
+    async fn piece(&mut self, from_file: bool) -> Result<Option<Piece>, ReadError> {
         loop {
             if let Some(rest) = &mut self.rest {
-                return futures_util::StreamExt::next(rest).await.transpose();
+                return poll_fn(|context| rest.poll_any(context, from_file))
+                    .await
+                    .transpose();
             }
             match self.step()? {
                 Step::Wait => {
@@ -360,9 +364,11 @@ impl<F: Clone + Send + Sync + 'static> GrowingReader<F> {
                     }));
                 }
                 Step::Read { from, left } => {
-                    let length = self.pace.next(left, &from.core);
-                    let piece = read_piece(&from.core, &from.file, self.at, length).await?;
-                    if piece.is_empty() {
+                    let place = (self.at, left);
+                    let piece =
+                        next_piece(&from.core, &from.file, place, &mut self.pace, from_file)
+                            .await?;
+                    if piece.length() == 0 {
                         return Err(ReadError::Short { size: self.at });
                     }
                     return Ok(Some(piece));
@@ -373,13 +379,13 @@ impl<F: Clone + Send + Sync + 'static> GrowingReader<F> {
 }
 
 impl<F: Clone + Send + Sync + 'static> Pieces for GrowingReader<F> {
-    async fn next(&mut self) -> Option<Result<Bytes, ReadError>> {
+    async fn next(&mut self, from_file: bool) -> Option<Result<Piece, ReadError>> {
         if self.at > self.range.last {
             return None;
         }
-        match self.piece().await {
+        match self.piece(from_file).await {
             Ok(Some(piece)) => {
-                self.at = self.at.saturating_add(piece.len() as u64);
+                self.at = self.at.saturating_add(piece.length() as u64);
                 Some(Ok(piece))
             }
             Ok(None) => Some(Err(ReadError::Short { size: self.at })),

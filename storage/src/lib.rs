@@ -22,6 +22,7 @@ mod listings;
 mod memory;
 mod open;
 mod options;
+mod piece;
 mod pump;
 mod reading;
 mod rebuild;
@@ -49,6 +50,7 @@ pub use crate::{
     leases::{Lease, Leases},
     listings::Listing,
     options::{Options, Reserve},
+    piece::{FilePiece, Piece},
     repositories::{Checked, Repositories, TagRecord},
     storage::Storage,
     stored_blob::StoredBlob,

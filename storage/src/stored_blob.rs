@@ -12,12 +12,12 @@ use bytes::Bytes;
 use cistern_oci::{ByteRange, Digest, Hasher};
 
 use crate::{
-    BlobBytes, DiskFile, Lease, ReadError, StorageError,
+    BlobBytes, DiskFile, Lease, Piece, ReadError, StorageError,
     blob_bytes::Pieces,
     buffers::SMALL,
     core::Core,
     index::Stamp,
-    reading::{Pace, read_piece},
+    reading::{Pace, next_piece},
 };
 
 /// A finished blob: one open file, which stays readable even when the blob is removed meanwhile.
@@ -167,17 +167,16 @@ impl FileReader {
 }
 
 impl Pieces for FileReader {
-    async fn next(&mut self) -> Option<Result<Bytes, ReadError>> {
+    async fn next(&mut self, from_file: bool) -> Option<Result<Piece, ReadError>> {
         let left = self.end.checked_sub(self.at).filter(|left| *left > 0)?;
-        let open = &self.open;
-        let length = self.pace.next(left, &open.core);
-        let piece = read_piece(&open.core, &open.file, self.at, length).await;
+        let (open, place) = (&self.open, (self.at, left));
+        let piece = next_piece(&open.core, &open.file, place, &mut self.pace, from_file).await;
         Some(match piece {
-            Ok(piece) if piece.is_empty() => Err(ReadError::Short {
+            Ok(piece) if piece.length() == 0 => Err(ReadError::Short {
                 size: open.size.min(self.at),
             }),
             Ok(piece) => {
-                self.at += piece.len() as u64;
+                self.at += piece.length() as u64;
                 Ok(piece)
             }
             Err(error) => Err(error.into()),
@@ -192,9 +191,9 @@ struct PartOfUnverified {
 }
 
 impl Pieces for PartOfUnverified {
-    async fn next(&mut self) -> Option<Result<Bytes, ReadError>> {
+    async fn next(&mut self, from_file: bool) -> Option<Result<Piece, ReadError>> {
         match self.blob.verified().await {
-            Ok(true) => self.reader.next().await,
+            Ok(true) => self.reader.next(from_file).await,
             Ok(false) => Some(Err(StorageError::Damaged(*self.blob.digest()).into())),
             Err(error) => Some(Err(error.into())),
         }
@@ -230,7 +229,7 @@ impl VerifyingReader {
 }
 
 impl Pieces for VerifyingReader {
-    async fn next(&mut self) -> Option<Result<Bytes, ReadError>> {
+    async fn next(&mut self, _from_file: bool) -> Option<Result<Piece, ReadError>> {
         if self.at >= self.open.size {
             return None;
         }
@@ -244,7 +243,7 @@ impl Pieces for VerifyingReader {
             Ok((piece, hasher)) => {
                 self.at += piece.len() as u64;
                 self.hasher = hasher;
-                Ok(piece)
+                Ok(Piece::Read(piece))
             }
             Err(error) => Err(error.into()),
         })

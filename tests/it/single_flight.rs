@@ -182,6 +182,7 @@ async fn readers_that_stand_still_slow_nobody_and_cost_no_memory() {
 /// Law 3: nobody hangs, and nobody takes a short body for a complete one.
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_upstream_fails_before_its_answer_every_caller_is_told_and_the_next_starts_anew() {
+    let mut failures = JoinSet::new();
     for failure in [
         Answer::hang_up(Cut::Fin),
         Answer::hang_up(Cut::Reset),
@@ -190,33 +191,40 @@ async fn when_the_upstream_fails_before_its_answer_every_caller_is_told_and_the_
         Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
         Answer::raw("nonsense\r\n\r\n"),
     ] {
-        let (upstream, cache, blob, path) = chain_with_blob(6, MIB).await;
-        upstream.on("GET", &path, failure);
-        for answer in many(20, &path, &cache).await {
-            assert_eq!(
-                (answer.status, answer.error_code().as_str()),
-                (503, "UNAVAILABLE")
-            );
-            assert!(answer.is_complete() && answer.header("Retry-After").is_some());
-            assert!(
-                answer.text().contains(&upstream.host()),
-                "{}",
-                answer.text()
-            );
-        }
-        assert!(
-            upstream.count("GET", &path) <= 6,
-            "{}",
-            upstream.count("GET", &path)
-        );
-        assert!(!holds(&cache, &blob.digest) && leftovers(&cache).is_empty());
-        upstream.forget_script();
-        eventually("asking again", SOON, || async {
-            get(&path).send(&cache.host()).await.status == 200
-        })
-        .await;
-        assert_blob(&get(&path).send(&cache.host()).await, &blob);
+        failures.spawn(fails_before_its_answer(failure));
     }
+    while let Some(ended) = failures.join_next().await {
+        ended.unwrap();
+    }
+}
+
+async fn fails_before_its_answer(failure: Answer) {
+    let (upstream, cache, blob, path) = chain_with_blob(6, MIB).await;
+    upstream.on("GET", &path, failure);
+    for answer in many(20, &path, &cache).await {
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (503, "UNAVAILABLE")
+        );
+        assert!(answer.is_complete() && answer.header("Retry-After").is_some());
+        assert!(
+            answer.text().contains(&upstream.host()),
+            "{}",
+            answer.text()
+        );
+    }
+    assert!(
+        upstream.count("GET", &path) <= 6,
+        "{}",
+        upstream.count("GET", &path)
+    );
+    assert!(!holds(&cache, &blob.digest) && leftovers(&cache).is_empty());
+    upstream.forget_script();
+    eventually("asking again", SOON, || async {
+        get(&path).send(&cache.host()).await.status == 200
+    })
+    .await;
+    assert_blob(&get(&path).send(&cache.host()).await, &blob);
 }
 
 #[tokio::test(flavor = "multi_thread")]

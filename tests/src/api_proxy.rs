@@ -67,7 +67,7 @@ impl ApiProxy {
             .prefix("cistern-proxy-")
             .tempdir()
             .unwrap();
-        write_files(folder.path(), address, routes, bundle);
+        write_files(folder.path(), address, routes, bundle.as_deref());
         let prefix = format!("{}/", folder.path().display());
         let words = ["-p", &prefix, "-c", "nginx.conf", "-e", "stderr"];
         let process = Process::start(&launch(need::program("nginx"), folder.path(), words));
@@ -118,16 +118,13 @@ impl ApiProxy {
     }
 }
 
-fn write_files(folder: &Path, address: SocketAddr, routes: &str, bundle: Option<String>) {
+fn write_files(folder: &Path, address: SocketAddr, routes: &str, bundle: Option<&str>) {
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     let issued = certificates::issue(address.ip(), &[MODULE]);
     write("server.crt", &issued.certificate_pem);
     write("private_key_server.pem", &issued.key_pem);
     write("authority.pem", &issued.authority_pem);
-    write(
-        "trustedCA.crt",
-        bundle.as_ref().unwrap_or(&issued.authority_pem),
-    );
+    write("trustedCA.crt", bundle.unwrap_or(&issued.authority_pem));
     // The folder is root's where root runs this, so its workers must be root's as well.
     let user = if need::is_root() { "user root;\n" } else { "" };
     let text = format!(

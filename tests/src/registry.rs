@@ -274,6 +274,16 @@ impl Registry {
         }
     }
 
+    /// Waits at most `limit` for its end, which something else has caused.
+    ///
+    /// # Panics
+    /// When it does not end by then.
+    pub async fn ended_within(&mut self, limit: Duration) -> ExitStatus {
+        let process = self.process.as_mut().expect("a registry that was started");
+        let ended = process.wait(limit).await;
+        ended.unwrap_or_else(|| panic!("still running after {limit:?}:\n{}", self.log()))
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -1,8 +1,10 @@
 //! The bodies of answers: none, a few bytes, or a blob as it is read.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::handover::Handover;
 use crate::pull::{BlobBody, BodyBroke};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -20,6 +22,8 @@ pub(super) enum AnswerBody {
         bytes: BlobBody,
         /// How many are still to come.
         left: u64,
+        /// Where pieces of files go, if the socket can send them.
+        handover: Option<Arc<Handover>>,
     },
     /// A page.
     Page(axum::body::Body),
@@ -38,6 +42,24 @@ pub(super) enum BodyError {
 
 // === impl AnswerBody ===
 
+impl AnswerBody {
+    /// The bytes of a blob, `left` of them.
+    pub(super) fn blob(bytes: BlobBody, left: u64) -> Self {
+        Self::Blob {
+            bytes,
+            left,
+            handover: None,
+        }
+    }
+
+    /// Sends pieces of files from where they lie.
+    pub(super) fn hand_over_to(&mut self, to: Option<&Arc<Handover>>) {
+        if let Self::Blob { handover, .. } = self {
+            *handover = to.map(Arc::clone);
+        }
+    }
+}
+
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -54,8 +76,17 @@ impl Body for AnswerBody {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Empty | Self::Blob { left: 0, .. } => Poll::Ready(None),
-            Self::Blob { bytes, left } => {
-                Poll::Ready(Some(match ready!(Pin::new(bytes).poll_next(context)) {
+            Self::Blob {
+                bytes,
+                left,
+                handover,
+            } => {
+                let piece = match handover {
+                    None => ready!(Pin::new(bytes).poll_next(context)),
+                    Some(handover) => ready!(bytes.poll_piece(context))
+                        .map(|piece| Ok(handover.bytes_for(piece?))),
+                };
+                Poll::Ready(Some(match piece {
                     // An end that comes too early must never look like an end.
                     None => Err(BodyError::Short { left: *left }),
                     Some(Err(error)) => Err(error.into()),

@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::handover::Handover;
 use super::layers::Service;
 use super::listen::{Limits, Stopping};
 use super::socket::Socket;
@@ -30,6 +31,8 @@ pub(super) struct Caller {
     pub(super) service: Arc<Service>,
     /// `None` on a Unix socket.
     pub(super) peer: Option<SocketAddr>,
+    /// Where pieces of files go, if the socket can send them.
+    pub(super) handover: Option<Arc<Handover>>,
 }
 
 /// How a connection ended.
@@ -52,6 +55,8 @@ where
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.buffer_bytes)
         .max_headers(limits.header_lines)
+        // Bytes that stand for pieces of files must come to the socket as they are, not copied together.
+        .writev(true)
         .serve_connection(TokioIo::new(socket), service_fn(answer));
     let mut draining = false;
     let end = loop {

@@ -183,6 +183,7 @@ async fn serve(
         let caller = Arc::new(Caller {
             service: Arc::clone(&service),
             peer,
+            handover: socket.handover(),
         });
         let answer = move |request| Service::answer(Arc::clone(&caller), request);
         let stopping = Stopping {

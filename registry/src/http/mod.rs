@@ -13,6 +13,7 @@ mod api;
 mod body;
 mod connection;
 mod error;
+mod handover;
 mod layers;
 mod listen;
 mod observe;

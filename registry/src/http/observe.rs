@@ -145,7 +145,8 @@ impl Drop for Observation {
 // === impl ObservedBody ===
 
 impl ObservedBody {
-    fn new(body: AnswerBody, observation: Observation) -> Self {
+    fn new(mut body: AnswerBody, observation: Observation) -> Self {
+        body.hand_over_to(observation.caller.handover.as_ref());
         let mut observed = Self { body, observation };
         observed.note_end();
         observed

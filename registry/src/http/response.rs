@@ -117,10 +117,7 @@ pub(super) fn blob(opened: OpenedBlob) -> Answer {
     headers.insert(header::CACHE_CONTROL, FOR_EVER);
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     if let Some(bytes) = opened.body {
-        *response.body_mut() = AnswerBody::Blob {
-            bytes,
-            left: length,
-        };
+        *response.body_mut() = AnswerBody::blob(bytes, length);
     }
     Answer {
         response,
@@ -165,10 +162,10 @@ pub(super) fn error(error: &ApiError, method: &Method, request_id: &RequestId) -
     let message = error.message_for(request_id.text());
     let body = error_body(error.code, &message, error.detail.clone());
     let mut response = with_json(error.status, body, method);
-    if error.status.is_server_error() {
-        if let Some(reason) = reason(error.status, &message) {
-            response.extensions_mut().insert(reason);
-        }
+    if error.status.is_server_error()
+        && let Some(reason) = reason(error.status, &message)
+    {
+        response.extensions_mut().insert(reason);
     }
     let headers = response.headers_mut();
     for (name, value) in &error.headers {

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rustix::fs::Mode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
+
+use super::handover::{self, Handover};
 
 /// Who may read and write the admin socket: its owner.
 const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -74,7 +77,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // Heads and last pieces must not wait for an acknowledgement.
                 stream.set_nodelay(true)?;
-                Ok((Socket::Plain(stream), Some(peer)))
+                Ok((Socket::Plain(stream, Arc::default()), Some(peer)))
             }
             Self::Unix(listener) => listener
                 .accept()
@@ -99,7 +102,7 @@ fn lacks_ipv6(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub(super) enum Socket {
     /// TCP without TLS.
-    Plain(TcpStream),
+    Plain(TcpStream, Arc<Handover>),
     /// A Unix socket.
     Unix(UnixStream),
 }
@@ -108,7 +111,7 @@ pub(super) enum Socket {
 macro_rules! on_stream {
     ($socket:expr, $stream:ident => $call:expr) => {
         match $socket.get_mut() {
-            Socket::Plain($stream) => {
+            Socket::Plain($stream, _) => {
                 let $stream = Pin::new($stream);
                 $call
             }
@@ -121,6 +124,32 @@ macro_rules! on_stream {
 }
 
 // === impl Socket ===
+
+impl Socket {
+    /// Where pieces of files go, if this kind of socket can send them.
+    pub(super) fn handover(&self) -> Option<Arc<Handover>> {
+        match self {
+            Self::Plain(_, handover) => Some(Arc::clone(handover)),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// Sends from a file what `length` stand-in bytes stand for.
+fn poll_send(
+    stream: &TcpStream,
+    handover: &Handover,
+    length: usize,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_write_ready(context))?;
+        match stream.try_io(Interest::WRITABLE, || handover.send(stream, length)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+}
 
 impl AsyncRead for Socket {
     fn poll_read(
@@ -138,6 +167,9 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if handover::is_stand_in(bytes) {
+            return Poll::Ready(Err(handover::out_of_step()));
+        }
         on_stream!(self, stream => stream.poll_write(context, bytes))
     }
 
@@ -146,7 +178,18 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_stream!(self, stream => stream.poll_write_vectored(context, pieces))
+        let is_stand_in = |piece: &io::IoSlice<'_>| handover::is_stand_in(piece);
+        match (&*self, pieces.iter().position(is_stand_in)) {
+            (_, None) => on_stream!(self, stream => stream.poll_write_vectored(context, pieces)),
+            (Self::Plain(stream, handover), Some(0)) => {
+                let length = pieces.first().map_or(0, |piece| piece.len());
+                poll_send(stream, handover, length, context)
+            }
+            (_, Some(before)) => {
+                let pieces = pieces.get(..before).unwrap_or_default();
+                on_stream!(self, stream => stream.poll_write_vectored(context, pieces))
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use cistern_storage::BlobBytes;
+use cistern_storage::{BlobBytes, Piece};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 
@@ -25,6 +25,19 @@ impl BlobBody {
     /// No bytes at all: a blob of size zero.
     pub fn empty() -> Self {
         Self::Passing(stream::empty().boxed())
+    }
+
+    /// The next piece, which may be one that still lies in its file: for who can send from there.
+    pub fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Piece, BodyBroke>>> {
+        match self {
+            Self::Stored(bytes) => bytes
+                .poll_piece(context)
+                .map_err(|error| BodyBroke(error.to_string())),
+            Self::Passing(bytes) => bytes.poll_next_unpin(context).map_ok(Piece::Read),
+        }
     }
 }
 

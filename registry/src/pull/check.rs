@@ -77,8 +77,15 @@ impl Checker<'_> {
                     return Ok(manifest);
                 }
                 let outcome = task.get(&Reference::Digest(digest)).await;
-                if let Err(Failed::Upstream(error)) = &outcome {
-                    task.parts.refused_manifests.note(key, error);
+                let links = &task.parts.links;
+                let host = task.mirror.upstream.host();
+                match &outcome {
+                    Ok(_) => links.note_answer(host),
+                    Err(Failed::Upstream(error)) => {
+                        links.note_error(host, error);
+                        task.parts.refused_manifests.note(key, error);
+                    }
+                    Err(Failed::Storage(_) | Failed::Interrupted) => {}
                 }
                 outcome
             })

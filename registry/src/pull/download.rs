@@ -239,6 +239,9 @@ impl Download {
         for (repository, error) in errors {
             let downloads = &self.parts.metrics.downloads;
             downloads.count(&error.host, DownloadOutcome::Upstream);
+            if matches!(error.fault, Fault::CredentialsRefused { .. }) {
+                self.parts.links.note_error(&error.host, error);
+            }
             tracing::warn!(%repository, digest = %self.digest, upstream = %error.host, %error, seconds, "download failed");
         }
     }

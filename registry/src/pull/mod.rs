@@ -30,6 +30,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+pub use cistern_storage::{FilePiece, Piece};
+
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
 pub use self::freshness::{Freshness, TagPolicy, judge};

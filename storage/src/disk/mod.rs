@@ -9,6 +9,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io,
+    os::fd::BorrowedFd,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -65,7 +66,7 @@ pub struct Space {
 }
 
 /// The file operations of the store. Everything here may block: callers leave the reactor first, except for
-/// [`Disk::read_at_once`].
+/// [`Disk::read_at_once`], [`Disk::is_in_memory`] and [`Disk::send`].
 pub trait Disk: Send + Sync + 'static {
     /// Opens an existing file for reading.
     fn open(&self, path: &Path) -> io::Result<DiskFile>;
@@ -81,6 +82,22 @@ pub trait Disk: Send + Sync + 'static {
     fn read_at(&self, file: &DiskFile, into: &mut [u8], offset: u64) -> io::Result<usize>;
     /// As [`Disk::read_at`], but only what is in memory already: `WouldBlock` or `Unsupported` when that is nothing.
     fn read_at_once(&self, file: &DiskFile, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Whether these bytes lie in memory, as far as a quick look can tell, so that [`Disk::send`] will hardly wait for the
+    /// device. `false` where the system cannot say, or cannot send.
+    fn is_in_memory(&self, _file: &DiskFile, _offset: u64, _length: usize) -> bool {
+        false
+    }
+    /// Hands at most `length` bytes to a socket without taking them through this process; 0 only at the end of the file,
+    /// `WouldBlock` when the socket has no room.
+    fn send(
+        &self,
+        _file: &DiskFile,
+        _to: BorrowedFd<'_>,
+        _offset: u64,
+        _length: usize,
+    ) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Makes the content durable.
     fn sync(&self, file: &DiskFile) -> io::Result<()>;
     /// Facts about an open file.

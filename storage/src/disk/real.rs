@@ -4,13 +4,19 @@ use std::{
     ffi::OsString,
     fs::{self, File, Metadata, OpenOptions, TryLockError},
     io::{self, IoSliceMut},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::{
+        fd::BorrowedFd,
+        unix::fs::{FileExt, MetadataExt},
+    },
     path::Path,
 };
 
 use rustix::io::ReadWriteFlags;
 
 use super::{Disk, DiskFile, FileFacts, Space};
+
+/// What is read ahead is at least this much, so that bytes this far apart tell of those between them.
+const LOOK_EVERY: usize = 128 * 1024;
 
 /// The machine's own file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,6 +75,27 @@ impl Disk for RealDisk {
             offset,
             ReadWriteFlags::NOWAIT,
         )?)
+    }
+
+    fn is_in_memory(&self, file: &DiskFile, offset: u64, length: usize) -> bool {
+        let last = offset + (length as u64).saturating_sub(1);
+        let is_there = |at: u64| {
+            let mut byte = [0];
+            matches!(self.read_at_once(file, &mut byte, at), Ok(1))
+        };
+        (offset..last).step_by(LOOK_EVERY).all(is_there) && is_there(last)
+    }
+
+    fn send(
+        &self,
+        file: &DiskFile,
+        to: BorrowedFd<'_>,
+        offset: u64,
+        length: usize,
+    ) -> io::Result<usize> {
+        let mut offset = offset;
+        let sent = rustix::fs::sendfile(to, file.file(), Some(&mut offset), length)?;
+        Ok(sent)
     }
 
     fn sync(&self, file: &DiskFile) -> io::Result<()> {

@@ -37,7 +37,7 @@ async fn podman_pulls_images_whatever_the_upstream_asks_for_and_when_it_is_gone(
         scene.assert_each_blob_left_once();
         scene
             .through_bad_times(async |_, when| {
-                pull(&podman, &images, &format!("{door:?}, {when}")).await
+                pull(&podman, &images, &format!("{door:?}, {when}")).await;
             })
             .await;
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,10 +36,7 @@ async fn serve_a_body_that_breaks() -> TcpStream {
             sleep(Duration::from_millis(20)).await;
             piece
         });
-        let body = AnswerBody::Blob {
-            bytes: BlobBody::Passing(later.boxed()),
-            left: 1_000_000,
-        };
+        let body = AnswerBody::blob(BlobBody::Passing(later.boxed()), 1_000_000);
         let response = Response::builder().header(header::CONTENT_LENGTH, 1_000_000);
         Ok::<_, Infallible>(response.body(body).unwrap())
     };
@@ -47,7 +45,7 @@ async fn serve_a_body_that_breaks() -> TcpStream {
         reason = "a test waits for nothing but its caller's side"
     )]
     tokio::spawn(connection::run(
-        Socket::Plain(socket),
+        Socket::Plain(socket, Arc::default()),
         answer,
         Limits::default(),
         Stopping::default(),
