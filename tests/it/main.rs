@@ -28,6 +28,7 @@ mod house;
 mod killed;
 mod leaks;
 mod lost_index;
+mod odd_shapes;
 mod older_and_newer_store;
 mod outgoing;
 mod password_files;
