@@ -67,6 +67,10 @@ impl Blobs<'_> {
         let Some(blob) = blobs.open(&digest).await? else {
             return Ok(None);
         };
+        if matches!(want, Want::Part(_)) && !blob.verified().await? {
+            // A range shows no digest to the client: of an adopted file it is sent only after the whole was read once.
+            return Ok(None);
+        }
         blobs.note_use(&digest);
         Ok(Some(from_store(&blob, want, Served::Hit)?))
     }
@@ -98,12 +102,13 @@ impl Blobs<'_> {
         let running = self.parts.downloads.running(&digest);
         // A download that ended a moment ago has linked its blob before it left the map, so look once more (law 5).
         let named = repositories.names_digest(&mirror.name, &digest).await?;
-        let mut is_proven = named.is_some()
-            || running
-                .as_ref()
-                .is_some_and(|running| running.sources.include(&mirror.name))
-            || repositories.holds_blob(&mirror.name, &digest).await?;
-        if !is_proven && (running.is_some() || self.is_stored(&digest).await?) {
+        let mut is_proven =
+            named.is_some() || repositories.holds_blob(&mirror.name, &digest).await?;
+        // Being asked is no proof: this caller waits for the same answer, and lends the download nothing (law 6).
+        let is_asked = running
+            .as_ref()
+            .is_some_and(|running| running.sources.include(&mirror.name));
+        if !is_proven && !is_asked && (running.is_some() || self.is_stored(&digest).await?) {
             // The bytes are here for another repository: that is no proof that this one may have them (law 6).
             self.ask_upstream(mirror, digest).await?;
             is_proven = true;
