@@ -67,6 +67,9 @@ impl Download {
         let Ok(_slot) = self.parts.slots.acquire().await else {
             return growing.fail(DownloadFailed::Interrupted);
         };
+        if let Err(why) = self.parts.storage.blobs().has_room(self.size).await {
+            return self.not_kept(growing, &why);
+        }
         let answered = match self.ask_sources().await {
             Ok(answered) => answered,
             Err(errors) => {
