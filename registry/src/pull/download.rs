@@ -89,6 +89,12 @@ impl Download {
         let Some((mirror, false)) = self.sources.get(0) else {
             return Ok(Some(blob));
         };
+        // The download that ended a moment ago has linked it, if it was shown that this repository holds it.
+        let repositories = self.parts.storage.repositories();
+        let holds = repositories.holds_blob(&mirror.name, &self.digest).await;
+        if holds.map_err(DownloadFailed::Storage)? {
+            return Ok(Some(blob));
+        }
         let asked = mirror
             .upstream
             .head_blob(&mirror.name_there, &self.digest)
