@@ -126,3 +126,31 @@ async fn an_interrupt_from_a_terminal_stops_it_too() {
     let status = scene.cache.ended_within(SOON).await;
     assert_eq!(status.code(), Some(0), "{}", scene.cache.log());
 }
+
+#[tokio::test]
+async fn a_download_that_nobody_reads_does_not_hold_it_up() {
+    let settings = [("HTTP_DRAINTIMEOUT", "10m")];
+    let (_upstream, mut cache, _, _gate, opened) = in_the_middle(&settings).await;
+    drop(opened);
+    cache.begin_to_stop();
+    let status = cache.ended_within(SOON).await;
+    assert_eq!(status.code(), Some(0), "{}", cache.log());
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_a_silent_upstream_ends_at_the_drain_time() {
+    let mut scene = Scene::with(&[("HTTP_DRAINTIMEOUT", "1s")]).await;
+    scene.upstream.black_hole(true);
+    let host = scene.cache.host();
+    let layer = scene.layer();
+    let waiting = tokio::spawn(async move { get(&layer).send(&host).await });
+    scene
+        .upstream
+        .wait_for("GET", "/v2/*/blobs/*", 1, SOON)
+        .await;
+    scene.cache.begin_to_stop();
+    let status = scene.cache.ended_within(SOON).await;
+    assert_eq!(status.code(), Some(0), "{}", scene.cache.log());
+    let answer = waiting.await.unwrap();
+    assert!(answer.status != 200, "{}", answer.text());
+}

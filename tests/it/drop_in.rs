@@ -193,9 +193,11 @@ async fn filled_distribution(images: &[Tagged]) -> (Registry, Registry) {
         }
     }
     // It writes this down behind the answers.
-    let file = cache.store().path().join("scheduler-state.json");
     let limit = Duration::from_secs(20);
-    cistern_tests::eventually("the expiry plan", limit, || async { file.exists() }).await;
+    cistern_tests::eventually("the expiry plan", limit, || async {
+        cache.store().has_expiry_dates()
+    })
+    .await;
     (upstream, cache)
 }
 

@@ -4,7 +4,7 @@ use cistern_tests::caller::get;
 use cistern_tests::cistern::mirror_of;
 use cistern_tests::images::{Image, image};
 use cistern_tests::registry::Registry;
-use cistern_tests::scripted_upstream::{Protection, ScriptedUpstream, TokenDesk};
+use cistern_tests::scripted_upstream::{Answer, Protection, ScriptedUpstream, TokenDesk};
 
 use crate::scene::{
     REPOSITORY, SOON, TAG, TAG_PATH, assert_refused, assert_served, blob, cache_of, upstream,
@@ -165,6 +165,8 @@ async fn credentials_go_to_token_servers_of_the_upstreams_own_domain_only() {
                 |cache, (name, value)| cache.set(name, value),
             )
             .set("https_proxy", &tunnel.url())
+            // Should a rule ever fail, what it lets through still ends in the tunnel and not on the network.
+            .set("http_proxy", &tunnel.url())
             .set("REGISTRY_PROXY_INSECURE", "true")
             .start()
             .await;
@@ -178,6 +180,49 @@ async fn credentials_go_to_token_servers_of_the_upstreams_own_domain_only() {
             answer.text()
         );
         assert_eq!(upstream.count("GET", "/token") > 0, allowed, "{realm}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_far_away_cannot_send_us_to_our_own_neighbours() {
+    for (place, allowed) in [
+        ("https://cdn.example.com", true),
+        ("https://127.0.0.1:9999", false),
+        ("https://localhost", false),
+        ("https://169.254.169.254", false),
+        ("https://10.0.0.1", false),
+        ("https://[::1]", false),
+        ("https://0x7f000001", false),
+    ] {
+        let (upstream, image) = secure().await;
+        let layer = image.largest_blob();
+        upstream.hold(&image, "company/app", &[TAG]);
+        upstream.hold_file(
+            "/elsewhere",
+            "application/octet-stream",
+            layer.bytes.clone(),
+        );
+        let path = format!("/v2/company/app/blobs/{}", layer.digest);
+        upstream.on(
+            "GET",
+            &path,
+            Answer::redirect(307, &format!("{place}/elsewhere")),
+        );
+        let tunnel = Tunnel::to(upstream.address()).await;
+        let cache = mirror_of("https://registry-1.docker.io")
+            .set("https_proxy", &tunnel.url())
+            // Should a rule ever fail, what it lets through still ends in the tunnel and not on the network.
+            .set("http_proxy", &tunnel.url())
+            .set("REGISTRY_PROXY_INSECURE", "true")
+            .start()
+            .await;
+        let answer = get(&path).send(&cache.host()).await;
+        if allowed {
+            assert_served(&answer, &layer.bytes);
+        } else {
+            assert_refused(&answer, 503, "UNAVAILABLE", &["redirects to"]);
+        }
+        assert_eq!(upstream.count("GET", "/elsewhere") > 0, allowed, "{place}");
     }
 }
 

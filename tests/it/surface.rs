@@ -4,8 +4,6 @@ use cistern_tests::caller::{Answered, call, get};
 use cistern_tests::images::{Algorithm, Family, Item, OCI_MANIFEST, image};
 use cistern_tests::scripted_upstream::Answer;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::scene::{
     REPOSITORY, Scene, TAG_PATH, assert_refused, assert_served, blob, configured, error, manifest,
@@ -63,29 +61,6 @@ async fn every_write_is_refused_with_405_and_what_is_allowed() {
         assert_eq!(answer.header("WWW-Authenticate"), None);
     }
     assert_eq!(scene.upstream.requests().len(), 0);
-}
-
-/// What comes back on a connection that the caller would keep, until the other side closes it.
-async fn raw(host: &str, request: &str) -> String {
-    let mut socket = TcpStream::connect(host).await.unwrap();
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
-#[tokio::test]
-async fn a_refused_push_is_answered_before_its_body_and_the_connection_is_closed() {
-    let scene = Scene::new().await;
-    let host = scene.cache.host();
-    for framing in ["Content-Length: 1000000000", "Transfer-Encoding: chunked"] {
-        let request =
-            format!("PUT {TAG_PATH} HTTP/1.1\r\nHost: {host}\r\n{framing}\r\n\r\n5\r\nhello");
-        let answer = raw(&host, &request).await.to_lowercase();
-        assert!(answer.starts_with("http/1.1 405 "), "{answer}");
-        assert!(answer.contains("connection: close"), "{answer}");
-        assert_eq!(answer.matches("http/1.1 ").count(), 1, "{answer}");
-    }
 }
 
 #[tokio::test]

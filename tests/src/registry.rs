@@ -12,7 +12,7 @@ use crate::caller;
 use crate::process::{Launch, Process, launch};
 use crate::store::Store;
 use crate::token_server::TokenServer;
-use crate::{addresses, cistern, distribution};
+use crate::{addresses, cistern, distribution, eventually};
 
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +218,15 @@ impl Registry {
         log.unwrap_or_else(|| {
             std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
         })
+    }
+
+    /// Waits until its log says this.
+    ///
+    /// # Panics
+    /// When it does not say so for a long time.
+    pub async fn logs(&self, words: &str) {
+        let limit = Duration::from_secs(30);
+        eventually(words, limit, || async { self.log().contains(words) }).await;
     }
 
     /// Its process id.

@@ -161,6 +161,13 @@ impl Store {
             .collect()
     }
 
+    /// Whether `scheduler-state.json` holds entries: it is there, and empty, from the moment Distribution begins to write it.
+    pub fn has_expiry_dates(&self) -> bool {
+        let text = fs::read_to_string(self.path().join("scheduler-state.json"));
+        let state = text.map(|text| serde_json::from_str::<serde_json::Value>(&text));
+        matches!(state, Ok(Ok(serde_json::Value::Object(entries))) if !entries.is_empty())
+    }
+
     /// Sets every date in `scheduler-state.json`, Distribution's memory of when each cached thing is to be thrown
     /// away, into the past. Says how many entries it has.
     pub fn expire_everything(&self) -> usize {

@@ -13,7 +13,7 @@ use super::patience::Patience;
 use super::{Asked, OpenedBlob, Parts, PullError, Served, Want, far, pass_through};
 use crate::metrics::UpstreamKind;
 use crate::repositories::{Mirror, Repository};
-use crate::upstream::Fault;
+use crate::upstream::{Fault, UpstreamError};
 
 /// One request for a blob of a mirror.
 #[derive(Clone, Copy)]
@@ -202,9 +202,7 @@ impl Blobs<'_> {
         }
         let waited = timeout(Patience::HEADERS.total, ready(running, named)).await;
         if let Some(error) = running.sources.refusal_of(&mirror.name) {
-            let key = (mirror.name.clone(), digest);
-            self.parts.refused_blobs.note_failure(key, &error);
-            return Err(blob_error(digest, Asked::now(error)));
+            return Err(self.refused(mirror, digest, error));
         }
         let size = match waited {
             Err(_) => return Err(PullError::StillFetching),
@@ -234,16 +232,18 @@ impl Blobs<'_> {
         })
     }
 
+    /// What the upstream said to this repository, remembered if it is worth that.
+    fn refused(&self, mirror: &Mirror, digest: Digest, error: UpstreamError) -> PullError {
+        let key = (mirror.name.clone(), digest);
+        self.parts.refused_blobs.note_failure(key, &error);
+        blob_error(digest, Asked::now(error))
+    }
+
     fn failure(&self, mirror: &Mirror, digest: Digest, failure: DownloadFailed) -> PullError {
         match failure {
             DownloadFailed::Upstreams(errors) => {
                 match DownloadFailed::words_for(&errors, &mirror.name) {
-                    Some(error) => {
-                        self.parts
-                            .refused_blobs
-                            .note_failure((mirror.name.clone(), digest), &error);
-                        blob_error(digest, Asked::now(error))
-                    }
+                    Some(error) => self.refused(mirror, digest, error),
                     None => PullError::Interrupted,
                 }
             }

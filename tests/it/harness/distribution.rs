@@ -177,9 +177,11 @@ async fn as_a_cache_it_remembers_expiry_dates_that_can_be_set_into_the_past() {
     let mut cache = distribution::mirror_of(&upstream.url()).start().await;
     assert_serves(&cache, &image).await;
     let held = cache.store().clone();
-    let file = held.path().join("scheduler-state.json");
     let limit = std::time::Duration::from_secs(20);
-    cistern_tests::eventually("the state file", limit, || async { file.exists() }).await;
+    cistern_tests::eventually("the state file", limit, || async {
+        held.has_expiry_dates()
+    })
+    .await;
     cache.stop().await;
     assert!(held.expire_everything() > 0);
     cache.replace_with(Product::Distribution).await;
