@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cistern_auth::outgoing::{CredentialSource, SecretSource};
-use cistern_storage::{Clock, OpenError, Options, RealDisk, Storage, SystemClock};
+use cistern_storage::{Clock, OpenError, Options, Storage, SystemClock};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -44,9 +44,6 @@ pub struct Server {
 
 /// How long work that is already being written down may take after the last request.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// The memory that the index may use as its page cache, in bytes.
-const INDEX_CACHE: u64 = 8 * 1024 * 1024;
 
 impl Server {
     /// Builds every part and begins to accept requests. Touches no network but its own sockets: the upstream may be away.
@@ -107,7 +104,7 @@ impl Server {
         self.stopping.gently.cancel();
         self.tasks.close();
         let _ = timeout(LAST_WORDS, self.tasks.wait()).await;
-        if let Err(error) = self.storage.flush().await {
+        if let Err(error) = self.storage.close().await {
             tracing::warn!(%error, "the index could not be written; it is rebuilt from the files when needed");
         }
     }
@@ -132,12 +129,10 @@ async fn listen(
 
 fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     Options {
-        root: config.storage.root_directory.clone(),
         read_only: config.storage.read_only,
         reserve: config.storage.reserve,
-        index_cache_bytes: INDEX_CACHE,
         clock,
-        disk: Arc::new(RealDisk),
+        ..Options::new(&config.storage.root_directory)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     Growing, Lease, StorageError, StoredBlob,
     core::Core,
     growing::Growth,
-    pump::{Intake, Promise, Pump, Written, sync},
+    pump::{Intake, Promise, Promised, Pump, Written, sync},
 };
 
 /// Why the bytes that were written did not become a blob.
@@ -52,6 +52,7 @@ pub struct BlobWriter<F: Clone + Send + Sync + 'static> {
     digest: Digest,
     size: Option<u64>,
     taken: u64,
+    _promised: Promised,
     _lease: Lease,
 }
 
@@ -76,10 +77,10 @@ impl<F: Clone + Send + Sync + 'static> BlobWriter<F> {
             publisher: growing.publisher(),
             size,
             hasher: Hasher::new(digest.algorithm()),
-            promise,
+            promise: Arc::clone(&promise),
         };
         let lease = core.leases.hold(digest);
-        let pump = AbortOnDropHandle::new(core.tasks.spawn(pump.run()));
+        let pump = AbortOnDropHandle::new(core.pumps.spawn(pump.run()));
         Self {
             growing,
             pump,
@@ -89,6 +90,7 @@ impl<F: Clone + Send + Sync + 'static> BlobWriter<F> {
             digest,
             size,
             taken: 0,
+            _promised: Promised(promise),
             _lease: lease,
         }
     }
@@ -204,7 +206,7 @@ fn check(
 pub(crate) struct Begun {
     growth: Arc<Growth>,
     file: NewFile,
-    promise: Promise,
+    promise: Arc<Promise>,
 }
 
 impl Begun {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use cistern_oci::Digest;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -40,11 +40,13 @@ pub(crate) struct Core {
     pub(crate) verifying: Verifying,
     /// Background work; it holds no promise to anybody and may be cut off.
     pub(crate) tasks: TaskTracker,
+    /// What writes the blobs that are growing. Each ends with its writer.
+    pub(crate) pumps: TaskTracker,
     /// Read by whoever adds a link or publishes a blob, written by whoever removes some: what was found missing or unused
     /// under it stays so. Only ever held off the reactor.
     pub(crate) linking: RwLock<()>,
     /// Bytes that running downloads may still write.
-    pub(crate) promised: AtomicU64,
+    pub(crate) promised: Mutex<u64>,
     /// Tells this run's temporary files from those that another one left behind.
     pub(crate) run: String,
     pub(crate) next_file: AtomicU64,
@@ -86,30 +88,39 @@ impl Core {
 
     /// Room that may still be filled before the reserve begins, promised bytes taken off.
     pub(crate) fn room(&self) -> Result<u64, StorageError> {
+        self.room_beside(*self.promised.lock())
+    }
+
+    /// Room that may still be filled before the reserve begins, beside so many bytes.
+    pub(crate) fn room_beside(&self, promised: u64) -> Result<u64, StorageError> {
         let path = self.layout.own();
         let space = self
             .disk
             .space(path)
             .map_err(|error| StorageError::io("ask for the free space of", path, error))?;
-        let kept = self
-            .reserve
-            .bytes_of(space.total)
-            .saturating_add(self.promised.load(Ordering::Acquire));
+        let kept = self.reserve.bytes_of(space.total).saturating_add(promised);
         Ok(space.free.saturating_sub(kept))
     }
 }
 
-impl Drop for Core {
-    fn drop(&mut self) {
+impl Core {
+    /// Tells the next start how this run ended: an empty lock file says in order, so nothing has to be looked for.
+    pub(crate) fn end_in_order(&self) {
         let Some(lock) = &self.lock else {
             return;
         };
         if self.index.is_damaged() {
             // Without a format the next start moves the index aside and makes a new one.
             let _ = self.disk.remove(&self.layout.format());
+        } else if !self.index.has_failed() {
+            let _ = self.disk.set_length(lock, 0);
         }
-        // An empty lock file tells the next start that this run ended in order.
-        let _ = self.disk.set_length(lock, 0);
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.end_in_order();
     }
 }
 

@@ -36,7 +36,11 @@ enum Stage<F> {
         readable: u64,
     },
     Complete(StoredBlob),
-    Failed(F),
+    /// It ended, for this reason. What readers might have before it ended they may still have: clients resume behind it.
+    Failed {
+        why: F,
+        rest: Option<(Arc<Growth>, u64)>,
+    },
 }
 
 /// The file that grows.
@@ -47,12 +51,12 @@ pub(crate) struct Growth {
 
 impl<F> Progress<F> {
     fn has_ended(&self) -> bool {
-        matches!(self.stage, Stage::Complete(_) | Stage::Failed(_))
+        matches!(self.stage, Stage::Complete(_) | Stage::Failed { .. })
     }
 
     fn readable(&self) -> u64 {
         match &self.stage {
-            Stage::Waiting | Stage::Failed(_) => 0,
+            Stage::Waiting | Stage::Failed { .. } => 0,
             Stage::Writing { readable, .. } => *readable,
             Stage::Complete(blob) => blob.size(),
         }
@@ -61,7 +65,7 @@ impl<F> Progress<F> {
     fn size(&self) -> Option<u64> {
         match &self.stage {
             Stage::Complete(blob) => Some(blob.size()),
-            Stage::Waiting | Stage::Writing { .. } | Stage::Failed(_) => self.size,
+            Stage::Waiting | Stage::Writing { .. } | Stage::Failed { .. } => self.size,
         }
     }
 }
@@ -115,12 +119,12 @@ impl<F: Clone + Send + Sync + 'static> Growing<F> {
 
     /// Ends it: every reader is told why.
     pub fn fail(mut self, why: F) {
-        self.end(Stage::Failed(why));
+        self.fail_with(why);
     }
 
     /// Ends it: the blob was in the store after all.
     pub fn complete(mut self, blob: StoredBlob) {
-        self.end(Stage::Complete(blob));
+        self.end(|_| Stage::Complete(blob));
     }
 
     /// How many bodies are being read or waited for just now.
@@ -137,10 +141,20 @@ impl<F: Clone + Send + Sync + 'static> Growing<F> {
         self.publisher.clone()
     }
 
-    fn end(&mut self, stage: Stage<F>) {
+    fn fail_with(&mut self, why: F) {
+        self.end(|before| Stage::Failed {
+            why,
+            rest: match before {
+                Stage::Writing { from, readable } => Some((Arc::clone(from), *readable)),
+                Stage::Waiting | Stage::Complete(_) | Stage::Failed { .. } => None,
+            },
+        });
+    }
+
+    fn end(&mut self, stage: impl FnOnce(&Stage<F>) -> Stage<F>) {
         if self.interrupted.take().is_some() {
             self.publisher.change(|progress| {
-                progress.stage = stage;
+                progress.stage = stage(&progress.stage);
                 true
             });
         }
@@ -150,7 +164,7 @@ impl<F: Clone + Send + Sync + 'static> Growing<F> {
 impl<F: Clone + Send + Sync + 'static> Drop for Growing<F> {
     fn drop(&mut self) {
         if let Some(interrupted) = self.interrupted.clone() {
-            self.end(Stage::Failed(interrupted));
+            self.fail_with(interrupted);
         }
     }
 }
@@ -176,7 +190,7 @@ impl<F> Publisher<F> {
                 Stage::Writing {
                     readable: before, ..
                 } => *before < readable,
-                Stage::Waiting | Stage::Complete(_) | Stage::Failed(_) => true,
+                Stage::Waiting | Stage::Complete(_) | Stage::Failed { .. } => true,
             };
             if is_new {
                 progress.stage = Stage::Writing {
@@ -234,7 +248,7 @@ impl<F: Clone + Send + Sync + 'static> GrowingBlob<F> {
         loop {
             {
                 let progress = receiver.borrow_and_update();
-                if let Stage::Failed(why) = &progress.stage {
+                if let Stage::Failed { why, .. } = &progress.stage {
                     return Err(why.clone());
                 }
                 if let Some(found) = check(&progress) {
@@ -245,6 +259,12 @@ impl<F: Clone + Send + Sync + 'static> GrowingBlob<F> {
                 return Err(self.interrupted.clone());
             }
         }
+    }
+
+    /// Resolves when all bytes have come and are verified; or with why they never will.
+    pub async fn wait_end(&self) -> Result<(), F> {
+        self.until(|progress| progress.has_ended().then_some(()))
+            .await
     }
 
     /// How many bytes readers may have now (see [`crate::BlobWriter`] for the last 64 KiB).
@@ -307,15 +327,19 @@ impl<F: Clone + Send + Sync + 'static> GrowingReader<F> {
     fn step(&mut self) -> Result<Step, ReadError> {
         let progress = self.receiver.borrow_and_update();
         match &progress.stage {
-            Stage::Failed(_) => Err(ReadError::Unfinished),
             Stage::Complete(blob) => Ok(Step::Finish(blob.clone())),
-            Stage::Writing { from, readable } if *readable > self.at => {
+            Stage::Writing { from, readable }
+            | Stage::Failed {
+                rest: Some((from, readable)),
+                ..
+            } if *readable > self.at => {
                 let end = readable.saturating_sub(1).min(self.range.last);
                 Ok(Step::Read {
                     from: Arc::clone(from),
                     left: end - self.at + 1,
                 })
             }
+            Stage::Failed { .. } => Err(ReadError::Unfinished),
             Stage::Writing { .. } | Stage::Waiting => Ok(Step::Wait),
         }
     }

@@ -72,3 +72,46 @@ fn checked(kind: &str) -> Result<&str, StorageError> {
         Err(StorageError::io("name a listing", Path::new(kind), error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::{
+        Clock,
+        testing::{Place, name},
+    };
+
+    #[tokio::test]
+    async fn listings_are_kept_by_repository_and_kind() {
+        let place = Place::new();
+        let storage = place.open().await;
+        let (of, other) = (name("a"), name("a/b"));
+        assert_eq!(storage.listing(&of, "tags").await.unwrap(), None);
+        storage
+            .set_listing(&of, "tags", Bytes::from_static(b"one\ntwo"))
+            .await
+            .unwrap();
+        storage
+            .set_listing(&other, "tags", Bytes::new())
+            .await
+            .unwrap();
+        let at = place.clock.now();
+        let storage = place.open_again(storage).await;
+        let listing = storage.listing(&of, "tags").await.unwrap().unwrap();
+        assert_eq!((listing.at, &listing.bytes[..]), (at, &b"one\ntwo"[..]));
+        assert!(
+            storage
+                .listing(&other, "tags")
+                .await
+                .unwrap()
+                .unwrap()
+                .bytes
+                .is_empty()
+        );
+        assert_eq!(storage.listing(&of, "referrers").await.unwrap(), None);
+        assert!(storage.listing(&of, "../tags").await.is_err());
+        place.write("cistern/listings/a/_listings/tags", b"");
+        assert_eq!(storage.listing(&of, "tags").await.unwrap(), None);
+    }
+}

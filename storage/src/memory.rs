@@ -12,7 +12,7 @@ const SMALL_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) const LARGEST_SMALL: usize = 256 * 1024;
 
 /// How many facts of each kind are kept.
-const FACTS: u64 = 16 * 1024;
+const FACTS: u64 = 8 * 1024;
 
 /// What is known about the bytes of a file that looks like its stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

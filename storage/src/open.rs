@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
@@ -79,8 +79,9 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         buffers: Arc::new(Buffers::default()),
         verifying: Verifying::default(),
         tasks: TaskTracker::new(),
+        pumps: TaskTracker::new(),
         linking: RwLock::new(()),
-        promised: AtomicU64::new(0),
+        promised: Mutex::new(0),
         run: format!("{:x}-{:x}", process::id(), RandomState::new().hash_one(0)),
         next_file: AtomicU64::new(0),
         lock,

@@ -28,7 +28,7 @@ impl Options {
             root: root.into(),
             read_only: false,
             reserve: Reserve::Default,
-            index_cache_bytes: 8 * 1024 * 1024,
+            index_cache_bytes: 2 * 1024 * 1024,
             clock: Arc::new(SystemClock),
             disk: Arc::new(RealDisk),
         }

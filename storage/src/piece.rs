@@ -92,14 +92,19 @@ impl FilePiece {
         Ok(sent)
     }
 
+    /// All of the bytes: a piece that has become shorter is an error, or a body would end neatly before its range does.
     fn read(self) -> Result<Bytes, StorageError> {
         let mut bytes = vec![0; self.length];
-        let count = self
-            .core
-            .disk
-            .read_at(&self.file, &mut bytes, self.offset)
-            .map_err(|error| StorageError::io("read", self.file.path(), error))?;
-        bytes.truncate(count);
+        let mut filled = 0;
+        let failed = |error| StorageError::io("read", self.file.path(), error);
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let offset = self.offset + filled as u64;
+            match self.core.disk.read_at(&self.file, rest, offset) {
+                Ok(0) => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => filled += count,
+                Err(error) => return Err(failed(error)),
+            }
+        }
         Ok(bytes.into())
     }
 }
@@ -111,5 +116,31 @@ impl fmt::Debug for FilePiece {
             .field("offset", &self.offset)
             .field("length", &self.length)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::testing::Place;
+
+    #[tokio::test]
+    async fn a_piece_whose_file_has_become_shorter_is_an_error_and_not_fewer_bytes() {
+        let place = Place::new();
+        let core = Arc::new(crate::open::open(place.options()).unwrap());
+        let path = place.root().join("file");
+        let file = Arc::new(core.disk.create_new(&path).unwrap());
+        core.disk.write_at(&file, b"0123456789", 0).unwrap();
+        let piece = |length| FilePiece {
+            core: Arc::clone(&core),
+            file: Arc::clone(&file),
+            offset: 4,
+            length,
+        };
+        assert_eq!(piece(6).read().unwrap(), Bytes::from_static(b"456789"));
+        core.disk.set_length(&file, 8).unwrap();
+        assert!(piece(6).read().is_err());
     }
 }

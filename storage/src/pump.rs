@@ -142,7 +142,7 @@ pub(crate) struct Pump<F> {
     pub(crate) publisher: Publisher<F>,
     pub(crate) size: Option<u64>,
     pub(crate) hasher: Hasher,
-    pub(crate) promise: Promise,
+    pub(crate) promise: Arc<Promise>,
 }
 
 impl<F: Clone + Send + Sync + 'static> Pump<F> {
@@ -256,37 +256,33 @@ pub(crate) fn sync(growth: &Growth) -> Result<(), StorageError> {
 pub(crate) struct Promise {
     core: Arc<Core>,
     size: u64,
-    left: u64,
+    left: Mutex<u64>,
 }
 
 impl Promise {
     /// Promises `size` bytes, unless the reserve does not allow it.
-    pub(crate) fn make(core: &Arc<Core>, size: u64) -> Result<Self, StorageError> {
-        let promise = Self {
+    pub(crate) fn make(core: &Arc<Core>, size: u64) -> Result<Arc<Self>, StorageError> {
+        let mut promised = core.promised.lock();
+        if core.room_beside(*promised)? <= size {
+            return Err(StorageError::Full);
+        }
+        *promised += size;
+        Ok(Arc::new(Self {
             core: Arc::clone(core),
             size,
-            left: size,
-        };
-        core.promised
-            .fetch_add(size, std::sync::atomic::Ordering::AcqRel);
-        // `room` has taken off the promise already; no room at all is too little also for a blob of unknown size.
-        if core.room()? == 0 {
-            Err(StorageError::Full)
-        } else {
-            Ok(promise)
-        }
+            left: Mutex::new(size),
+        }))
     }
 
-    fn keep(&mut self, written: u64) {
+    fn keep(&self, written: u64) {
         self.shrink(self.size.saturating_sub(written));
     }
 
-    fn shrink(&mut self, left: u64) {
-        let kept = self.left.saturating_sub(left);
-        self.left -= kept;
-        self.core
-            .promised
-            .fetch_sub(kept, std::sync::atomic::Ordering::AcqRel);
+    fn shrink(&self, to: u64) {
+        let mut left = self.left.lock();
+        let kept = left.saturating_sub(to);
+        *left -= kept;
+        *self.core.promised.lock() -= kept;
     }
 }
 
@@ -295,3 +291,15 @@ impl Drop for Promise {
         self.shrink(0);
     }
 }
+
+/// Takes a promise back at once when it goes, also while the pump has not noticed yet that nobody wants its work any more.
+pub(crate) struct Promised(pub(crate) Arc<Promise>);
+
+impl Drop for Promised {
+    fn drop(&mut self) {
+        self.0.shrink(0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

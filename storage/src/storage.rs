@@ -89,12 +89,19 @@ impl Storage {
             .await
     }
 
-    /// Waits for background work to end and writes everything to disk. The store stays usable.
+    /// Waits for background work to end, writes everything to disk and tells the next start that this run ended in order.
+    /// Downloads that are still running are not waited for. The store stays usable.
     pub async fn close(&self) -> Result<(), StorageError> {
         let tasks = &self.parts.core.tasks;
         tasks.close();
         tasks.wait().await;
-        self.flush().await
+        self.flush().await?;
+        let core = &self.parts.core;
+        core.off(|core| {
+            core.end_in_order();
+            Ok(())
+        })
+        .await
     }
 
     /// Drops what was not used since: manifests with their tags, and blobs that no remaining manifest names. What is held or

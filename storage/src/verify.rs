@@ -70,12 +70,18 @@ impl Core {
     }
 
     fn trust(&self, digest: &Digest, file: &DiskFile, stamp: Stamp) -> Result<Trust, StorageError> {
-        if self
-            .index
-            .blob(digest)
-            .is_some_and(|record| record.stamp == Some(stamp))
+        if let Some(record) = self.index.blob(digest)
+            && record.stamp.is_some()
         {
-            return Ok(Trust::Verified);
+            if record.stamp == Some(stamp) {
+                return Ok(Trust::Verified);
+            }
+            if record.size != stamp.size {
+                // Its bytes were right at another length, so they cannot be now. Nobody need read them to know.
+                tracing::warn!(%digest, size = stamp.size, was = record.size, "a stored blob is damaged; it is moved aside");
+                self.condemn(digest, stamp);
+                return Ok(Trust::Damaged);
+            }
         }
         if stamp.size > AT_ONCE {
             return Ok(Trust::Unverified);

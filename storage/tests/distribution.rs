@@ -1,6 +1,12 @@
 //! The store and CNCF Distribution's own program: its garbage collector runs on what is stored here, keeps what it should and
 //! removes only what no manifest names.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
 use std::{path::Path, process::Command, time::SystemTime};
 
 use bytes::Bytes;

@@ -8,7 +8,6 @@ use cistern_tests::eventually;
 use cistern_tests::images::{Image, Item};
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::{Answer, Gate, ScriptedUpstream};
-use tokio::task::JoinSet;
 
 /// Far longer than anything should take, so that only a hang is a failure.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -139,6 +138,14 @@ pub(crate) async fn pull(cache: &Registry, repository: &str, tag: &str, image: &
     pull_by_digest(cache, repository, image).await;
 }
 
+/// Pulls an image and waits until all of it is kept, which may be a moment after its last byte was served.
+pub(crate) async fn pull_and_keep(cache: &Registry, repository: &str, tag: &str, image: &Image) {
+    pull(cache, repository, tag, image).await;
+    for item in image.blobs.iter().chain(&image.manifests) {
+        kept(cache, &item.digest).await;
+    }
+}
+
 /// Pulls every manifest and blob of an image by digest, each verified.
 pub(crate) async fn pull_by_digest(cache: &Registry, repository: &str, image: &Image) {
     for manifest in image.manifests.iter().rev() {
@@ -153,12 +160,21 @@ pub(crate) async fn pull_by_digest(cache: &Registry, repository: &str, image: &I
 
 /// Many callers of one path at once, each to its end.
 pub(crate) async fn many(count: usize, path: &str, cache: &Registry) -> Vec<Answered> {
-    let mut callers = JoinSet::new();
-    for _ in 0..count {
-        let (path, host) = (path.to_owned(), cache.host());
-        callers.spawn(async move { get(&path).send(&host).await });
+    at_once(&vec![path.to_owned(); count], cache).await
+}
+
+/// One caller for each path, all at once; their answers in the order of the paths.
+pub(crate) async fn at_once(paths: &[String], cache: &Registry) -> Vec<Answered> {
+    let mut callers = Vec::new();
+    for path in paths {
+        let (call, host) = (get(path), cache.host());
+        callers.push(tokio::spawn(async move { call.send(&host).await }));
     }
-    callers.join_all().await
+    let mut answers = Vec::new();
+    for caller in callers {
+        answers.push(caller.await.unwrap());
+    }
+    answers
 }
 
 /// Whole-body GETs of a path that reached the upstream.

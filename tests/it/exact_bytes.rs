@@ -8,8 +8,8 @@ use cistern_tests::images::{
 use cistern_tests::scripted_upstream::{Answer, ScriptedUpstream};
 
 use crate::common::{
-    REPOSITORY, assert_blob, assert_manifest, blob_path, chain, holds, is_a_lie, manifest_path,
-    pull, pull_by_digest,
+    REPOSITORY, assert_blob, assert_manifest, blob_path, chain, holds, is_a_lie, kept,
+    manifest_path, pull, pull_by_digest,
 };
 
 fn two_platforms(family: Family) -> Image {
@@ -287,6 +287,9 @@ async fn only_what_is_asked_for_is_fetched() {
     expected.sort_unstable();
     assert_eq!(cache.store().digests(), expected);
     pull_by_digest(&cache, REPOSITORY, &one).await;
+    for blob in &one.blobs {
+        kept(&cache, &blob.digest).await;
+    }
     let mut expected: Vec<_> = one
         .blobs
         .iter()

@@ -8,8 +8,8 @@ use cistern_tests::images::image;
 use cistern_tests::scripted_upstream::{Answer, Gate};
 
 use crate::common::{
-    MIB, REPOSITORY, SOON, assert_blob, assert_manifest, blob_path, chain, chain_with_blob, holds,
-    leftovers, manifest_path, no_leftovers, pull,
+    MIB, REPOSITORY, SOON, assert_blob, assert_manifest, at_once, blob_path, chain,
+    chain_with_blob, holds, leftovers, manifest_path, no_leftovers, pull,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,10 +72,12 @@ async fn whatever_is_served_after_kills_at_any_moment_is_whole() {
         callers.shutdown().await;
         upstream.stop().await;
         cache.start().await;
-        for item in &image.blobs {
-            let answer = get(&blob_path(REPOSITORY, &item.digest))
-                .send(&cache.host())
-                .await;
+        let paths: Vec<_> = image
+            .blobs
+            .iter()
+            .map(|item| blob_path(REPOSITORY, &item.digest))
+            .collect();
+        for (item, answer) in image.blobs.iter().zip(at_once(&paths, &cache).await) {
             if holds(&cache, &item.digest) {
                 assert_blob(&answer, item);
             } else {

@@ -6,25 +6,42 @@
     reason = "test code: a failed step must end the test at once with its place, and tests own their files and tasks"
 )]
 
+mod access_log;
+mod admin;
+mod catalog;
 mod common;
 mod conditional;
+mod credentials;
 mod damaged_files;
+mod draining;
 mod error_table;
 mod exact_bytes;
 mod expiry;
 mod far_ranges;
+mod freshness;
 mod full_disk;
 mod harness;
 mod headers;
 mod house;
 mod killed;
+mod leaks;
 mod lost_index;
+mod outgoing;
+mod password_files;
 mod ranges;
 mod read_only;
+mod real_clients;
+mod redirects;
 mod remembered;
+mod repositories;
 mod scene;
 mod single_flight;
 mod sources;
+mod stale;
+mod starting;
+mod surface;
+mod tag_lists;
+mod tunnel;
 mod upstream_away;
 mod verified;
 mod without_uplink;

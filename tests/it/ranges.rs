@@ -23,7 +23,7 @@ const SIZE: usize = 2048;
 fn cases() -> Vec<(String, Due)> {
     let ranges = |count: usize| {
         let each: Vec<_> = (0..count)
-            .map(|number| format!("{}-{number}", number))
+            .map(|number| format!("{number}-{number}"))
             .collect();
         format!("bytes={}", each.join(","))
     };

@@ -182,6 +182,7 @@ async fn readers_that_stand_still_slow_nobody_and_cost_no_memory() {
 /// Law 3: nobody hangs, and nobody takes a short body for a complete one.
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_upstream_fails_before_its_answer_every_caller_is_told_and_the_next_starts_anew() {
+    let mut failures = JoinSet::new();
     for failure in [
         Answer::hang_up(Cut::Fin),
         Answer::hang_up(Cut::Reset),
@@ -190,33 +191,40 @@ async fn when_the_upstream_fails_before_its_answer_every_caller_is_told_and_the_
         Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
         Answer::raw("nonsense\r\n\r\n"),
     ] {
-        let (upstream, cache, blob, path) = chain_with_blob(6, MIB).await;
-        upstream.on("GET", &path, failure);
-        for answer in many(20, &path, &cache).await {
-            assert_eq!(
-                (answer.status, answer.error_code().as_str()),
-                (503, "UNAVAILABLE")
-            );
-            assert!(answer.is_complete() && answer.header("Retry-After").is_some());
-            assert!(
-                answer.text().contains(&upstream.host()),
-                "{}",
-                answer.text()
-            );
-        }
-        assert!(
-            upstream.count("GET", &path) <= 6,
-            "{}",
-            upstream.count("GET", &path)
-        );
-        assert!(!holds(&cache, &blob.digest) && leftovers(&cache).is_empty());
-        upstream.forget_script();
-        eventually("asking again", SOON, || async {
-            get(&path).send(&cache.host()).await.status == 200
-        })
-        .await;
-        assert_blob(&get(&path).send(&cache.host()).await, &blob);
+        failures.spawn(fails_before_its_answer(failure));
     }
+    while let Some(ended) = failures.join_next().await {
+        ended.unwrap();
+    }
+}
+
+async fn fails_before_its_answer(failure: Answer) {
+    let (upstream, cache, blob, path) = chain_with_blob(6, MIB).await;
+    upstream.on("GET", &path, failure);
+    for answer in many(20, &path, &cache).await {
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (503, "UNAVAILABLE")
+        );
+        assert!(answer.is_complete() && answer.header("Retry-After").is_some());
+        assert!(
+            answer.text().contains(&upstream.host()),
+            "{}",
+            answer.text()
+        );
+    }
+    assert!(
+        upstream.count("GET", &path) <= 6,
+        "{}",
+        upstream.count("GET", &path)
+    );
+    assert!(!holds(&cache, &blob.digest) && leftovers(&cache).is_empty());
+    upstream.forget_script();
+    eventually("asking again", SOON, || async {
+        get(&path).send(&cache.host()).await.status == 200
+    })
+    .await;
+    assert_blob(&get(&path).send(&cache.host()).await, &blob);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -288,6 +296,40 @@ async fn no_gap_between_the_end_of_a_download_and_the_store_starts_a_second_one(
         assert_eq!(whole_gets(&upstream, &path), 1);
     }
     assert_eq!(upstream.requests().len(), blobs.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_gap_between_the_end_of_a_check_and_its_record_asks_about_a_tag_twice() {
+    let (upstream, cache) = chain().await;
+    for number in 0..30 {
+        let image = image()
+            .created(&format!("2001-01-{:02}T00:00:00Z", number + 1))
+            .build();
+        let tag = format!("v{number}");
+        upstream.hold(&image, REPOSITORY, &[&tag]);
+        let mut callers = JoinSet::new();
+        for start in 0..8 {
+            let (host, image) = (cache.host(), image.clone());
+            let path = manifest_path(
+                REPOSITORY,
+                if start % 2 == 0 { &tag } else { image.digest() },
+            );
+            callers.spawn(async move {
+                tokio::time::sleep(Duration::from_micros(300 * start)).await;
+                for _ in 0..4 {
+                    assert_manifest(&get(&path).send(&host).await, image.top());
+                }
+            });
+        }
+        while let Some(ended) = callers.join_next().await {
+            ended.unwrap();
+        }
+        assert_eq!(upstream.count("HEAD", &manifest_path(REPOSITORY, &tag)), 1);
+        assert_eq!(
+            upstream.count("GET", &manifest_path(REPOSITORY, image.digest())),
+            1
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use cistern_tests::scripted_upstream::{Answer, Cut, Gate, ScriptedUpstream};
 use tokio::task::JoinHandle;
 
 use crate::common::{
-    MIB, SOON, assert_blob, assert_manifest, blob_path, chain, kept, manifest_path, part_gets,
-    whole_gets,
+    MIB, SOON, assert_blob, assert_manifest, assert_part, blob_path, chain, kept, manifest_path,
+    part_gets, whole_gets,
 };
 
 fn asking(cache: &Registry, path: &str) -> JoinHandle<Answered> {
@@ -164,7 +164,7 @@ async fn when_one_repository_is_refused_the_download_goes_on_from_the_next_that_
         Answer::hang_up(Cut::Fin),
     ] {
         let (upstream, cache) = chain().await;
-        let image = image().random_layers(2, 1, MIB).build();
+        let image = image().random_layers(2, 1, 6 * MIB).build();
         know(&upstream, &cache, &image, "team/a").await;
         know(&upstream, &cache, &image, "team/b").await;
         let (layer, gate) = (image.largest_blob(), Gate::new());
@@ -175,10 +175,9 @@ async fn when_one_repository_is_refused_the_download_goes_on_from_the_next_that_
         upstream.on("*", &ours, refusal.behind(&gate));
         let first = asking(&cache, &ours);
         gate.wait_reached(1, SOON).await;
+        let far = join(&upstream, &cache, &theirs).await;
+        assert_part(&far.await.unwrap(), layer, 5_500_000, 5_500_099);
         let second = asking(&cache, &theirs);
-        // The second is known to have joined when a third, which comes later, has been answered: it asks for a range beyond
-        // the end, which the manifest's size refuses, after joining. So wait for the second by its own request's effect.
-        joined(&cache, &theirs).await;
         gate.open();
         assert_blob(&second.await.unwrap(), layer);
         assert_blob(&first.await.unwrap(), layer);
@@ -186,18 +185,19 @@ async fn when_one_repository_is_refused_the_download_goes_on_from_the_next_that_
     }
 }
 
-/// Waits until the callers before have been seen by the cache: it answers requests in about the order they come, and a
-/// handful of further questions on the same blob pass after them.
-async fn joined(cache: &Registry, path: &str) {
-    for _ in 0..20 {
-        assert_eq!(head(path).send(&cache.host()).await.status, 200);
-    }
+/// Lets a repository join a download that has not begun to come: with a range far ahead, which is asked of its upstream by
+/// itself, so that the upstream sees when it has joined. What became of that range.
+async fn join(upstream: &ScriptedUpstream, cache: &Registry, path: &str) -> JoinHandle<Answered> {
+    let (call, host) = (get(path).range("bytes=5500000-5500099"), cache.host());
+    let joined = tokio::spawn(async move { call.send(&host).await });
+    upstream.wait_for("GET", path, 1, SOON).await;
+    joined
 }
 
 #[tokio::test]
 async fn when_all_repositories_are_refused_each_caller_is_told_in_the_words_of_its_own() {
     let (upstream, cache) = chain().await;
-    let image = image().random_layers(3, 1, MIB).build();
+    let image = image().random_layers(3, 1, 6 * MIB).build();
     know(&upstream, &cache, &image, "team/a").await;
     know(&upstream, &cache, &image, "team/b").await;
     let (layer, gate) = (image.largest_blob(), Gate::new());
@@ -209,8 +209,7 @@ async fn when_all_repositories_are_refused_each_caller_is_told_in_the_words_of_i
     upstream.on("*", &theirs, Answer::status(403));
     let first = asking(&cache, &ours);
     gate.wait_reached(1, SOON).await;
-    let second = asking(&cache, &theirs);
-    joined(&cache, &theirs).await;
+    let second = join(&upstream, &cache, &theirs).await;
     gate.open();
     assert_unknown(&first.await.unwrap(), &upstream);
     let second = second.await.unwrap();
@@ -225,7 +224,7 @@ async fn when_all_repositories_are_refused_each_caller_is_told_in_the_words_of_i
 #[tokio::test]
 async fn a_caller_whose_own_repository_is_refused_gets_nothing_from_the_source_of_another() {
     let (upstream, cache) = chain().await;
-    let image = image().random_layers(4, 1, MIB).build();
+    let image = image().random_layers(4, 1, 6 * MIB).build();
     know(&upstream, &cache, &image, "team/b").await;
     let (layer, gate) = (image.largest_blob(), Gate::new());
     let (ours, theirs) = (
@@ -235,8 +234,9 @@ async fn a_caller_whose_own_repository_is_refused_gets_nothing_from_the_source_o
     upstream.on("*", &ours, Answer::status(404).behind(&gate));
     let first = asking(&cache, &ours);
     gate.wait_reached(1, SOON).await;
+    let far = join(&upstream, &cache, &theirs).await;
+    assert_part(&far.await.unwrap(), layer, 5_500_000, 5_500_099);
     let second = asking(&cache, &theirs);
-    joined(&cache, &theirs).await;
     gate.open();
     assert_blob(&second.await.unwrap(), layer);
     let first = first.await.unwrap();

@@ -9,7 +9,9 @@ use cistern_tests::images::{Image, image, index};
 use cistern_tests::scripted_upstream::ScriptedUpstream;
 use cistern_tests::store::Store;
 
-use crate::common::{REPOSITORY, assert_manifest, blob_path, manifest_path, pull, pull_by_digest};
+use crate::common::{
+    REPOSITORY, assert_manifest, at_once, blob_path, manifest_path, pull, pull_by_digest,
+};
 
 fn picture() -> Image {
     index(&[
@@ -46,16 +48,15 @@ async fn assert_starts_and_serves(url: &str, store: &Store, held: &Image) {
         cache.restart().await;
     }
     let other = image().created("2002-02-02T00:00:00Z").build();
-    for path in [
+    let uncached = [
         manifest_path(REPOSITORY, "other"),
         manifest_path(REPOSITORY, other.digest()),
         blob_path(REPOSITORY, &other.blobs[0].digest),
-    ] {
-        let answer = get(&path).send(&cache.host()).await;
+    ];
+    for answer in at_once(&uncached, &cache).await {
         assert_eq!(
             (answer.status, answer.error_code().as_str()),
-            (503, "UNAVAILABLE"),
-            "{path}"
+            (503, "UNAVAILABLE")
         );
         assert!(answer.header("Retry-After").is_some());
     }

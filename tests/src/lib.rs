@@ -13,7 +13,9 @@
 )]
 
 pub mod addresses;
+pub mod api_proxy;
 pub mod caller;
+mod certificates;
 pub mod cistern;
 pub mod clients;
 pub mod distribution;

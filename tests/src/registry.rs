@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,7 @@ pub struct RegistryBuilder {
     store: Store,
     settings: BTreeMap<String, String>,
     door: Door,
+    program: Option<PathBuf>,
     arguments: Option<Vec<String>>,
 }
 
@@ -72,6 +73,7 @@ impl RegistryBuilder {
             store: Store::new(),
             settings: BTreeMap::new(),
             door: Door::Open,
+            program: None,
             arguments: None,
         }
     }
@@ -107,6 +109,13 @@ impl RegistryBuilder {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// This program file instead of the usual one: another name of it, or a program that becomes it.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
         self
     }
 
@@ -160,7 +169,8 @@ impl RegistryBuilder {
     /// When it does not end.
     pub async fn start_in_vain(self) -> (ExitStatus, String) {
         let mut registry = self.prepare();
-        let process = registry.process.insert(Process::start(&registry.launch()));
+        registry.spawn();
+        let process = registry.process.as_mut().unwrap();
         let status = process
             .wait(READY_WITHIN)
             .await
@@ -264,6 +274,16 @@ impl Registry {
         }
     }
 
+    /// Waits at most `limit` for its end, which something else has caused.
+    ///
+    /// # Panics
+    /// When it does not end by then.
+    pub async fn ended_within(&mut self, limit: Duration) -> ExitStatus {
+        let process = self.process.as_mut().expect("a registry that was started");
+        let ended = process.wait(limit).await;
+        ended.unwrap_or_else(|| panic!("still running after {limit:?}:\n{}", self.log()))
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -276,6 +296,7 @@ impl Registry {
     /// # Panics
     /// With its log, when it does not answer.
     pub async fn start(&mut self) -> Duration {
+        // Before the clock starts: finding the program may mean building it.
         let launch = self.launch();
         let began = Instant::now();
         self.process = Some(Process::start(&launch));
@@ -322,6 +343,11 @@ impl Registry {
             != 0
     }
 
+    fn spawn(&mut self) {
+        let launch = self.launch();
+        self.process = Some(Process::start(&launch));
+    }
+
     fn launch(&self) -> Launch {
         let folder = self.folder.path();
         let (program, usual) = match self.spec.product {
@@ -332,7 +358,7 @@ impl Registry {
             }
         };
         let mut launch = launch(
-            program,
+            self.spec.program.clone().unwrap_or(program),
             folder,
             self.spec.arguments.clone().unwrap_or(usual),
         );

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Console, Environment, Exit, load_from};
@@ -25,6 +26,7 @@ pub(super) fn run(
         }
     };
     logging::start(&loaded.config.log);
+    allow_many_connections();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -40,6 +42,18 @@ pub(super) fn run(
             console.complain(format!("error: {error:#}"));
             Exit::Failure
         }
+    }
+}
+
+/// Raises the soft limit of open files to the hard one: a hundred children and their layers need more than the usual 1024.
+fn allow_many_connections() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::LoadFrom;
-pub use crate::pull::WhenGone;
-
 use super::credentials::{self, Credentials};
 use super::duration;
 use super::reader::{Problem, Reader, Written, flag};
@@ -34,6 +32,15 @@ pub struct Proxy {
     pub ca_files: Vec<PathBuf>,
     /// `proxy.insecure`: certificates of the upstream are not checked.
     pub insecure: bool,
+}
+
+/// What happens to a cached tag that the upstream says it does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenGone {
+    /// Serve it as it was, and say that it is stale: an image withdrawn upstream must not stop a running plant.
+    Keep,
+    /// Forget it, and answer 404 as the upstream does.
+    Follow,
 }
 
 impl Proxy {

@@ -6,6 +6,7 @@ use axum::body::Body as PageBody;
 use bytes::{Bytes, BytesMut};
 use cistern_oci::{Digest, Reference, error_body};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 use super::body::AnswerBody;
@@ -33,6 +34,9 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 const STALE: HeaderValue = HeaderValue::from_static(
     r#"299 - "the upstream could not be asked just now: this is what the cache holds""#,
 );
+
+/// The most of a message that is put into a status line; some programs read no long ones.
+const LONGEST_REASON: usize = 400;
 
 /// An answer, and what the log wants to know of it.
 pub(super) struct Answer {
@@ -155,12 +159,14 @@ pub(super) fn empty_json(method: &Method) -> Answer {
 
 /// An error in the words of the spec; of a HEAD only its head.
 pub(super) fn error(error: &ApiError, method: &Method, request_id: &RequestId) -> Answer {
-    let body = error_body(
-        error.code,
-        &error.message_for(request_id.text()),
-        error.detail.clone(),
-    );
+    let message = error.message_for(request_id.text());
+    let body = error_body(error.code, &message, error.detail.clone());
     let mut response = with_json(error.status, body, method);
+    if error.status.is_server_error()
+        && let Some(reason) = reason(error.status, &message)
+    {
+        response.extensions_mut().insert(reason);
+    }
     let headers = response.headers_mut();
     for (name, value) in &error.headers {
         headers.insert(name.clone(), value.clone());
@@ -170,6 +176,18 @@ pub(super) fn error(error: &ApiError, method: &Method, request_id: &RequestId) -
         digest: None,
         served: Some(Served::Refused),
     }
+}
+
+/// The message once more, in the status line: docker's older image store shows of a 5xx answer nothing else.
+fn reason(status: StatusCode, message: &str) -> Option<ReasonPhrase> {
+    let canonical = status.canonical_reason()?;
+    let printable = |byte: &char| matches!(byte, ' '..='~');
+    let message: String = message
+        .chars()
+        .filter(printable)
+        .take(LONGEST_REASON)
+        .collect();
+    ReasonPhrase::try_from(format!("{canonical}: {message}").into_bytes()).ok()
 }
 
 fn with_json(status: StatusCode, bytes: Bytes, method: &Method) -> Response<AnswerBody> {
@@ -207,4 +225,26 @@ fn name(headers: &mut HeaderMap, digest: &Digest) {
 /// A header value, unless the text cannot be one.
 pub(super) fn text(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_line_says_what_is_wrong_in_one_line_of_plain_characters() {
+        let said = |message: &str| {
+            let reason = reason(StatusCode::SERVICE_UNAVAILABLE, message).unwrap();
+            String::from_utf8(reason.as_bytes().to_vec()).unwrap()
+        };
+        assert_eq!(
+            said("example.com answered 502"),
+            "Service Unavailable: example.com answered 502"
+        );
+        assert_eq!(
+            said("a\r\nSet-Cookie: \u{e9}b"),
+            "Service Unavailable: aSet-Cookie: b"
+        );
+        assert!(said(&"x".repeat(10_000)).len() < 500);
+    }
 }

@@ -11,9 +11,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tower::ServiceExt;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::Http;
 use super::admin::{health, metrics};
@@ -34,7 +35,10 @@ pub(super) fn pages(http: &Arc<Http>, face: Face) -> Router {
     }
     #[cfg(test)]
     let pages = pages.route("/panics", get(panics));
-    pages.with_state(Arc::clone(http))
+    // How things are is true for this moment only; a proxy on the way must not keep it.
+    let no_store = HeaderValue::from_static("no-store");
+    let fresh = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, no_store);
+    pages.layer(fresh).with_state(Arc::clone(http))
 }
 
 /// Where the metrics are: where the settings say, unless that is no path, or the path of something else.

@@ -5,5 +5,6 @@ mod connections;
 mod harness;
 mod lists;
 mod logging;
+mod ranges;
 mod refusing;
 mod serving;

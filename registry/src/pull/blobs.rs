@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use cistern_oci::{ByteRange, Digest, RangeRequest};
-use cistern_storage::StoredBlob;
+use cistern_storage::{StorageError, StoredBlob};
 use tokio::time::timeout;
 
 use super::body::BlobBody;
 use super::download::DownloadFailed;
-use super::downloads::Running;
+use super::downloads::{Running, Wanted};
 use super::patience::Patience;
 use super::{Asked, OpenedBlob, Parts, PullError, Served, Want, far, pass_through};
 use crate::metrics::UpstreamKind;
@@ -67,6 +67,10 @@ impl Blobs<'_> {
         let Some(blob) = blobs.open(&digest).await? else {
             return Ok(None);
         };
+        if matches!(want, Want::Part(_)) && !blob.verified().await? {
+            // A range shows no digest to the client: of an adopted file it is sent only after the whole was read once.
+            return Ok(None);
+        }
         blobs.note_use(&digest);
         Ok(Some(from_store(&blob, want, Served::Hit)?))
     }
@@ -94,45 +98,68 @@ impl Blobs<'_> {
         digest: Digest,
         want: Want,
     ) -> Result<OpenedBlob, PullError> {
-        let named = self
-            .parts
-            .storage
-            .repositories()
-            .names_digest(&mirror.name, &digest)
-            .await?;
+        let repositories = self.parts.storage.repositories();
         let running = self.parts.downloads.running(&digest);
-        let admitted = named.is_some()
+        // A download that ended a moment ago has linked its blob before it left the map, so look once more (law 5).
+        let named = repositories.names_digest(&mirror.name, &digest).await?;
+        let mut is_proven = named.is_some()
             || running
                 .as_ref()
-                .is_some_and(|running| running.sources.include(&mirror.name));
-        let here = running.is_some() || self.parts.storage.blobs().size(&digest).await?.is_some();
-        if here && !admitted {
+                .is_some_and(|running| running.sources.include(&mirror.name))
+            || repositories.holds_blob(&mirror.name, &digest).await?;
+        if !is_proven && (running.is_some() || self.is_stored(&digest).await?) {
             // The bytes are here for another repository: that is no proof that this one may have them (law 6).
             self.ask_upstream(mirror, digest).await?;
+            is_proven = true;
         }
-        if let Some(opened) = self.open_stored(digest, want).await? {
-            self.parts
-                .storage
-                .repositories()
-                .link_blob(&mirror.name, &digest)
-                .await?;
+        if is_proven && let Some(opened) = self.open_stored(digest, want).await? {
+            self.link(mirror, &digest).await?;
             return Ok(opened);
         }
         if let Some(asked) = self.parts.refused_blobs.get(&(mirror.name.clone(), digest)) {
             return Err(PullError::Upstream(asked));
         }
-        let (running, joined) = self
-            .parts
-            .downloads
-            .join_or_start(self.parts, mirror, digest, named);
-        let served = if joined { Served::Joined } else { Served::Miss };
         let request = Request {
             mirror,
             digest,
             want,
             named,
         };
+        let (running, joined) = self.join_or_start(request, is_proven).await?;
+        let served = if joined { Served::Joined } else { Served::Miss };
         self.open_growing(request, &running, served).await
+    }
+
+    async fn join_or_start(
+        &self,
+        request: Request<'_>,
+        is_proven: bool,
+    ) -> Result<(Running, bool), PullError> {
+        let wanted = Wanted {
+            mirror: request.mirror,
+            digest: request.digest,
+            size: request.named,
+        };
+        let downloads = &self.parts.downloads;
+        if let Some(joined) = downloads.join_or_start(self.parts, wanted, is_proven) {
+            return Ok(joined);
+        }
+        self.ask_upstream(request.mirror, request.digest).await?;
+        let joined = downloads.join_or_start(self.parts, wanted, true);
+        joined.ok_or(PullError::Interrupted)
+    }
+
+    async fn is_stored(&self, digest: &Digest) -> Result<bool, PullError> {
+        Ok(self.parts.storage.blobs().size(digest).await?.is_some())
+    }
+
+    /// From now on this repository holds the blob. A store that takes nothing new serves it all the same.
+    async fn link(&self, mirror: &Mirror, digest: &Digest) -> Result<(), PullError> {
+        let repositories = self.parts.storage.repositories();
+        match repositories.link_blob(&mirror.name, digest).await {
+            Ok(()) | Err(StorageError::ReadOnly | StorageError::Full) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks whether this repository holds the digest; its size, when the upstream says.
@@ -166,33 +193,42 @@ impl Blobs<'_> {
             want,
             named,
         } = request;
-        if let Want::Part(range) = want
-            && let Some(opened) = far::open(self.parts, request, range, running).await
+        if let Some(size) = named
+            && let Some(part) = part_of(want, size)?
+            && let Some(opened) = far::open(self.parts, request, part, size, running).await
         {
             return Ok(opened);
         }
-        let waited = timeout(Patience::HEADERS.total, ready(running, want, named)).await;
-        match waited {
-            Err(_) => Err(PullError::StillFetching),
-            Ok(Err(DownloadFailed::NotKept)) => {
-                pass_through::open(self.parts, mirror, digest, want).await
-            }
-            Ok(Err(failure)) => Err(self.failure(mirror, digest, failure)),
-            Ok(Ok(size)) => {
-                let part = part_of(want, size)?;
-                let range = part.or(ByteRange::whole(size));
-                let body = range.map_or_else(BlobBody::empty, |range| {
-                    BlobBody::from(running.blob.read(range))
-                });
-                Ok(OpenedBlob {
-                    digest,
-                    size,
-                    part,
-                    body: Some(body),
-                    served,
-                })
-            }
+        let waited = timeout(Patience::HEADERS.total, ready(running, named)).await;
+        if let Some(error) = running.sources.refusal_of(&mirror.name) {
+            return Err(blob_error(digest, Asked::now(error)));
         }
+        let size = match waited {
+            Err(_) => return Err(PullError::StillFetching),
+            Ok(Err(DownloadFailed::NotKept)) => {
+                return pass_through::open(self.parts, request).await;
+            }
+            Ok(Err(failure)) => return Err(self.failure(mirror, digest, failure)),
+            Ok(Ok(size)) => size,
+        };
+        let part = part_of(want, size)?;
+        if named.is_none()
+            && let Some(part) = part
+            && let Some(opened) = far::open(self.parts, request, part, size, running).await
+        {
+            return Ok(opened);
+        }
+        let range = part.or(ByteRange::whole(size));
+        let body = range.map_or_else(BlobBody::empty, |range| {
+            BlobBody::from(running.blob.read(range))
+        });
+        Ok(OpenedBlob {
+            digest,
+            size,
+            part,
+            body: Some(body),
+            served,
+        })
     }
 
     fn failure(&self, mirror: &Mirror, digest: Digest, failure: DownloadFailed) -> PullError {
@@ -215,20 +251,17 @@ impl Blobs<'_> {
 }
 
 /// Waits until headers may leave (law 7); the blob's size.
-async fn ready(running: &Running, want: Want, named: Option<u64>) -> Result<u64, DownloadFailed> {
-    let size = match named {
-        Some(size) => Some(size),
-        None => running.blob.wait_for(0).await?.size,
+async fn ready(running: &Running, named: Option<u64>) -> Result<u64, DownloadFailed> {
+    let answered = running.blob.wait_for(0).await?.size;
+    let size = match answered.or(named) {
+        Some(size) => size,
+        None => running.blob.wait_size().await?,
     };
-    let Some(size) = size else {
-        return running.blob.wait_size().await;
-    };
-    let offset = match want {
-        Want::Part(range) => range.within(size).map_or(0, |part| part.first),
-        Want::Head | Want::Whole => 0,
-    };
-    // A manifest's word is enough for a HEAD, not for a body: what the download says wins.
-    Ok(running.blob.wait_for(offset).await?.size.unwrap_or(size))
+    if size == 0 {
+        // There is no last piece to hold back: only the end tells whether nothing is the truth.
+        running.blob.wait_end().await?;
+    }
+    Ok(size)
 }
 
 pub(super) fn blob_error(digest: Digest, asked: Asked) -> PullError {

@@ -7,8 +7,9 @@ use cistern_storage::{Checked, StorageError, TagRecord};
 use tokio::time::Instant;
 
 use super::flights::Flight;
-use super::freshness::WhenGone;
+use super::freshness::{Freshness, judge};
 use super::{Parts, TagKey};
+use crate::config::WhenGone;
 use crate::metrics::{TagCheck, UpstreamKind};
 use crate::repositories::Mirror;
 use crate::upstream::{Fault, Heard, UpstreamError};
@@ -50,6 +51,9 @@ impl Checker<'_> {
                     mirror,
                     heard,
                 };
+                if let Some(manifest) = task.checked_meanwhile(&tag).await {
+                    return Ok(manifest);
+                }
                 let outcome = task.resolve(&tag).await;
                 task.conclude(&tag, record.as_ref(), &outcome).await;
                 outcome
@@ -68,9 +72,19 @@ impl Checker<'_> {
                     mirror,
                     heard,
                 };
+                if let Some(manifest) = task.stored(&digest).await? {
+                    return Ok(manifest);
+                }
                 let outcome = task.get(&Reference::Digest(digest)).await;
-                if let Err(Failed::Upstream(error)) = &outcome {
-                    task.parts.refused_manifests.note(key, error);
+                let links = &task.parts.links;
+                let host = task.mirror.upstream.host();
+                match &outcome {
+                    Ok(_) => links.note_answer(host),
+                    Err(Failed::Upstream(error)) => {
+                        links.note_error(host, error);
+                        task.parts.refused_manifests.note(key, error);
+                    }
+                    Err(Failed::Storage(_) | Failed::Interrupted) => {}
                 }
                 outcome
             })
@@ -83,7 +97,38 @@ struct Task {
     heard: Heard,
 }
 
+/// How fresh what is known of a tag is now.
+pub(super) fn freshness(
+    parts: &Parts,
+    mirror: &Mirror,
+    key: &TagKey,
+    record: Option<&TagRecord>,
+) -> Freshness {
+    let since_check = parts.checked.get(key).map(|at| at.elapsed());
+    let host = mirror.upstream.host();
+    judge(record, host, since_check, &parts.policy, parts.clock.now())
+}
+
 impl Task {
+    /// What another check has found out that ended after this one was thought necessary and before it began.
+    async fn checked_meanwhile(&self, tag: &Tag) -> Option<Manifest> {
+        let key: TagKey = (self.mirror.name.clone(), tag.clone());
+        let repositories = self.parts.storage.repositories();
+        let record = repositories.tag(&key.0, tag).await.ok()??;
+        let is_fresh =
+            freshness(&self.parts, &self.mirror, &key, Some(&record)) == Freshness::Fresh;
+        if !is_fresh {
+            return None;
+        }
+        self.stored(&record.digest).await.ok()?
+    }
+
+    async fn stored(&self, digest: &Digest) -> Result<Option<Manifest>, Failed> {
+        let repositories = self.parts.storage.repositories();
+        let stored = repositories.manifest(&self.mirror.name, digest).await;
+        stored.map_err(Failed::Storage)
+    }
+
     /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new.
     async fn resolve(&self, tag: &Tag) -> Outcome {
         let reference = Reference::Tag(tag.clone());
@@ -96,13 +141,7 @@ impl Task {
         let Some(digest) = head.digest else {
             return self.get(&reference).await;
         };
-        let stored = self
-            .parts
-            .storage
-            .repositories()
-            .manifest(&self.mirror.name, &digest)
-            .await;
-        if let Some(manifest) = stored.map_err(Failed::Storage)? {
+        if let Some(manifest) = self.stored(&digest).await? {
             return Ok(manifest);
         }
         match self.fetch_named(digest).await {

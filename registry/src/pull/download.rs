@@ -1,10 +1,11 @@
 //! One download, from its first byte to its commit. It belongs to the server, not to a caller (law 1).
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cistern_oci::{Digest, RepositoryName};
-use cistern_storage::{BlobWriter, CommitError, Growing, StartRefused, StorageError};
+use cistern_storage::{BlobWriter, CommitError, Growing, StartRefused, StorageError, StoredBlob};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
@@ -57,11 +58,11 @@ impl Download {
     /// Runs to the end and tells the readers how it ended.
     pub(super) async fn run(self, growing: Growing<DownloadFailed>) {
         let started = Instant::now();
-        match self.parts.storage.blobs().open(&self.digest).await {
+        match self.stored().await {
             // A download that ended a moment ago has won the race (law 5).
             Ok(Some(blob)) => return growing.complete(blob),
             Ok(None) => {}
-            Err(error) => return growing.fail(DownloadFailed::Storage(error)),
+            Err(failure) => return growing.fail(failure),
         }
         let Ok(_slot) = self.parts.slots.acquire().await else {
             return growing.fail(DownloadFailed::Interrupted);
@@ -76,13 +77,38 @@ impl Download {
         self.receive(answered, growing, started).await;
     }
 
+    /// The blob, if it is in the store and the repository that asked first may have it (law 6).
+    async fn stored(&self) -> Result<Option<StoredBlob>, DownloadFailed> {
+        let stored = self.parts.storage.blobs().open(&self.digest).await;
+        let Some(blob) = stored.map_err(DownloadFailed::Storage)? else {
+            return Ok(None);
+        };
+        let Some((mirror, false)) = self.sources.get(0) else {
+            return Ok(Some(blob));
+        };
+        let asked = mirror
+            .upstream
+            .head_blob(&mirror.name_there, &self.digest)
+            .await;
+        match self
+            .parts
+            .counted(UpstreamKind::BlobHead, mirror.upstream.host(), asked)
+        {
+            Ok(_) => Ok(Some(blob)),
+            Err(error) => Err(DownloadFailed::Upstreams([(mirror.name, error)].into())),
+        }
+    }
+
     /// Asks one source after the other, those that join meanwhile included, until one answers.
     async fn ask_sources(&self) -> Result<Answered, Vec<(RepositoryName, UpstreamError)>> {
         let mut errors = Vec::new();
-        while let Some(mirror) = self.sources.get(errors.len()) {
+        while let Some((mirror, _)) = self.sources.get(errors.len()) {
             match self.ask(&mirror).await {
                 Ok(answer) => return Ok(Answered { mirror, answer }),
-                Err(error) => errors.push((mirror.name.clone(), error)),
+                Err(error) => {
+                    self.sources.note_error(&mirror.name, &error);
+                    errors.push((mirror.name.clone(), error));
+                }
             }
         }
         Err(errors)
@@ -133,6 +159,10 @@ impl Download {
                     return writer.fail(DownloadFailed::Upstreams(errors.into()));
                 }
             };
+            if let Err(error @ StorageError::TooLong { .. }) = &appended {
+                self.suspect(&mirror, error);
+                return writer.fail(untrue(&mirror, error));
+            }
             if let Err(error) = appended {
                 self.count(&mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download stopped: the store failed");
@@ -161,12 +191,11 @@ impl Download {
     async fn commit(&self, mirror: &Mirror, writer: BlobWriter<DownloadFailed>, started: Instant) {
         let bytes = writer.written();
         let source = mirror.upstream.host();
-        let explain = |wrong: &CommitError| {
-            let error = UpstreamError {
-                host: source.into(),
-                fault: Fault::Invalid(wrong.to_string()),
-            };
-            DownloadFailed::Upstreams([(mirror.name.clone(), error)].into())
+        let explain = |wrong: &CommitError| match wrong {
+            CommitError::Storage(error) => DownloadFailed::Storage(error.clone()),
+            CommitError::WrongDigest { .. } | CommitError::WrongSize { .. } => {
+                untrue(mirror, wrong)
+            }
         };
         match writer.commit_or(explain).await {
             Ok(_) => {
@@ -179,20 +208,23 @@ impl Download {
                 self.count(mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download lost: the store failed");
             }
-            Err(wrong) => {
-                self.parts.suspects.note(&self.digest, source);
-                self.count(mirror, DownloadOutcome::Mismatch);
-                tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = source, bytes, reason = %wrong, "download refused");
-            }
+            Err(wrong) => self.suspect(mirror, &wrong),
         }
+    }
+
+    fn suspect(&self, mirror: &Mirror, wrong: &dyn Display) {
+        let source = mirror.upstream.host();
+        self.parts.suspects.note(&self.digest, source);
+        self.count(mirror, DownloadOutcome::Mismatch);
+        tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = source, reason = %wrong, "download refused");
     }
 
     /// Every repository that was shown to hold the blob may serve it from now on.
     async fn link(&self) {
-        for holder in self.sources.all() {
+        for holder in self.sources.holders() {
             let repositories = self.parts.storage.repositories();
-            if let Err(error) = repositories.link_blob(&holder.name, &self.digest).await {
-                tracing::warn!(repository = %holder.name, digest = %self.digest, %error, "blob is kept but not linked");
+            if let Err(error) = repositories.link_blob(&holder, &self.digest).await {
+                tracing::warn!(repository = %holder, digest = %self.digest, %error, "blob is kept but not linked");
             }
         }
     }
@@ -207,9 +239,21 @@ impl Download {
         for (repository, error) in errors {
             let downloads = &self.parts.metrics.downloads;
             downloads.count(&error.host, DownloadOutcome::Upstream);
+            if matches!(error.fault, Fault::CredentialsRefused { .. }) {
+                self.parts.links.note_error(&error.host, error);
+            }
             tracing::warn!(%repository, digest = %self.digest, upstream = %error.host, %error, seconds, "download failed");
         }
     }
+}
+
+/// What readers are told of bytes that were not the blob.
+fn untrue(mirror: &Mirror, wrong: &dyn Display) -> DownloadFailed {
+    let error = UpstreamError {
+        host: mirror.upstream.host().into(),
+        fault: Fault::Invalid(wrong.to_string()),
+    };
+    DownloadFailed::Upstreams([(mirror.name.clone(), error)].into())
 }
 
 /// Sources that sent wrong bytes: the digest may be asked for again at once, after that once in ten minutes (law 8).

@@ -12,6 +12,7 @@ use super::Parts;
 use super::download::{Download, DownloadFailed};
 use crate::metrics::Metrics;
 use crate::repositories::Mirror;
+use crate::upstream::{Fault, UpstreamError};
 
 /// The running downloads.
 pub(super) struct Downloads {
@@ -33,33 +34,75 @@ pub(super) struct Running {
 
 /// The ordered, growing set of places a download may come from.
 #[derive(Clone, Default)]
-pub(super) struct Sources(Arc<Mutex<Vec<Mirror>>>);
+pub(super) struct Sources(Arc<Mutex<Vec<Source>>>);
+
+struct Source {
+    mirror: Mirror,
+    /// Whether this repository was shown to hold the blob before it was asked for it.
+    is_proven: bool,
+    /// What its upstream said when it was asked, if that means that this repository may not have the blob.
+    refusal: Option<UpstreamError>,
+}
 
 impl Sources {
-    /// Whether this repository was already shown to hold the blob.
+    /// Whether this repository was shown to hold the blob, or is being asked for it.
     pub(super) fn include(&self, repository: &RepositoryName) -> bool {
-        self.0
-            .lock()
-            .iter()
-            .any(|mirror| mirror.name == *repository)
+        let is_it = |source: &Source| source.mirror.name == *repository && source.refusal.is_none();
+        self.0.lock().iter().any(is_it)
     }
 
-    /// Adds a repository that was shown to hold the blob.
-    pub(super) fn add(&self, mirror: &Mirror) {
+    fn add(&self, mirror: &Mirror, is_proven: bool) {
         let mut sources = self.0.lock();
-        if !sources.iter().any(|known| known.name == mirror.name) {
-            sources.push(mirror.clone());
+        let known = sources
+            .iter_mut()
+            .find(|source| source.mirror.name == mirror.name);
+        match known {
+            Some(source) => source.is_proven |= is_proven,
+            None => sources.push(Source {
+                mirror: mirror.clone(),
+                is_proven,
+                refusal: None,
+            }),
         }
     }
 
-    /// The source at this place in the order.
-    pub(super) fn get(&self, at: usize) -> Option<Mirror> {
-        self.0.lock().get(at).cloned()
+    /// The source at this place in the order, and whether it is proven.
+    pub(super) fn get(&self, at: usize) -> Option<(Mirror, bool)> {
+        let sources = self.0.lock();
+        let source = sources.get(at)?;
+        Some((source.mirror.clone(), source.is_proven))
     }
 
-    /// All of them, as they are now.
-    pub(super) fn all(&self) -> Vec<Mirror> {
-        self.0.lock().clone()
+    /// Notes what an upstream answered. A repository that was not proven to hold the blob, and is told that it does not,
+    /// gets nothing from the sources of others (law 6).
+    pub(super) fn note_error(&self, repository: &RepositoryName, error: &UpstreamError) {
+        let refuses = matches!(
+            error.fault,
+            Fault::NotFound(_) | Fault::CredentialsRefused { .. }
+        );
+        let mut sources = self.0.lock();
+        let source = sources
+            .iter_mut()
+            .find(|source| source.mirror.name == *repository);
+        if let Some(source) = source.filter(|source| refuses && !source.is_proven) {
+            source.refusal = Some(error.clone());
+        }
+    }
+
+    /// Why this repository may not have the blob.
+    pub(super) fn refusal_of(&self, repository: &RepositoryName) -> Option<UpstreamError> {
+        let sources = self.0.lock();
+        let source = sources
+            .iter()
+            .find(|source| source.mirror.name == *repository)?;
+        source.refusal.clone()
+    }
+
+    /// The repositories that may have the blob.
+    pub(super) fn holders(&self) -> Vec<RepositoryName> {
+        let sources = self.0.lock();
+        let may = sources.iter().filter(|source| source.refusal.is_none());
+        may.map(|source| source.mirror.name.clone()).collect()
     }
 }
 
@@ -117,23 +160,31 @@ impl Downloads {
 
     /// Joins the download of this digest, or starts it from `mirror`. The second value says whether it ran already.
     ///
-    /// The caller has been admitted: its repository is known to hold the digest, or the download itself will prove it.
+    /// `is_proven`: the repository is known to hold the digest. Without proof it may only start, since then its own upstream is
+    /// asked; `None` says that somebody else's download runs, and that proof is needed to join it (law 6).
     pub(super) fn join_or_start(
         &self,
         parts: &Arc<Parts>,
-        mirror: &Mirror,
-        digest: Digest,
-        size: Option<u64>,
-    ) -> (Running, bool) {
+        wanted: Wanted<'_>,
+        is_proven: bool,
+    ) -> Option<(Running, bool)> {
+        let Wanted {
+            mirror,
+            digest,
+            size,
+        } = wanted;
         let mut running = self.running.lock();
         if let Some(download) = running.get(&digest) {
-            download.sources.add(mirror);
+            if !is_proven && !download.sources.include(&mirror.name) {
+                return None;
+            }
+            download.sources.add(mirror, is_proven);
             download.callers.fetch_add(1, Ordering::Relaxed);
-            return (download.clone(), true);
+            return Some((download.clone(), true));
         }
         let (writer, blob) = growing(DownloadFailed::Interrupted);
         let sources = Sources::default();
-        sources.add(mirror);
+        sources.add(mirror, is_proven);
         let download = Running {
             blob,
             sources: sources.clone(),
@@ -153,8 +204,17 @@ impl Downloads {
             let _guard = guard;
             task.run(writer).await;
         });
-        (download, false)
+        Some((download, false))
     }
+}
+
+/// A blob that is wanted from a mirror.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) mirror: &'a Mirror,
+    pub(super) digest: Digest,
+    /// The size that a manifest names, if one does.
+    pub(super) size: Option<u64>,
 }
 
 /// Whatever ends the task — return, panic, abort — takes the entry out of the map (law 3).

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use cistern_oci::RangeRequest;
+use cistern_oci::{ByteRange, RangeRequest};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::blobs::Request;
 use super::body::BlobBody;
 use super::downloads::{AheadPermit, Running};
-use super::{OpenedBlob, Parts, pass_through};
+use super::{OpenedBlob, Parts, Want, pass_through};
 use crate::metrics::PassedThrough;
 
 /// A read this small may be fetched by itself.
@@ -23,20 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn open(
     parts: &Parts,
     request: Request<'_>,
-    range: RangeRequest,
+    part: ByteRange,
+    size: u64,
     running: &Running,
 ) -> Option<OpenedBlob> {
-    if matches!(range, RangeRequest::FromTo { last: None, .. }) {
-        return None;
-    }
-    let size = request.named.or_else(|| running.blob.size())?;
-    let part = range.within(size).ok()?;
-    if part.length() > SMALL || part.first <= running.blob.readable().saturating_add(NEAR) {
+    let is_open = matches!(
+        request.want,
+        Want::Part(RangeRequest::FromTo { last: None, .. })
+    );
+    let is_near = part.first <= running.blob.readable().saturating_add(NEAR);
+    if is_open || is_near || part.length() > SMALL {
         return None;
     }
     let permit = running.ahead.take(part.length(), size)?;
-    let opening = pass_through::open_part(parts, request.mirror, request.digest, part, size);
-    let opened = timeout(PATIENCE, opening).await.ok()?.ok()?;
+    let opening = pass_through::open_exactly(parts, request, part, size);
+    let opened = timeout(PATIENCE, opening).await.ok()??;
     parts.metrics.passed_through.count(PassedThrough::FarRange);
     Some(keep_until_read(opened, permit))
 }

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use cistern_storage::TagRecord;
 
+use crate::config::WhenGone;
+
 /// The rules a mirror's tags follow.
 #[derive(Clone, Debug)]
 pub struct TagPolicy {
@@ -11,16 +13,6 @@ pub struct TagPolicy {
     pub check_every: Duration,
     /// What to do when the upstream says that a cached tag is gone (`proxy.whengone`).
     pub when_gone: WhenGone,
-}
-
-/// `proxy.whengone`: a cached tag that its upstream no longer has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum WhenGone {
-    /// Keep serving it, and say that it is stale: an image withdrawn upstream must not stop a running plant.
-    #[default]
-    Keep,
-    /// Forget it, and answer 404 as the upstream does.
-    Follow,
 }
 
 /// What may be done with what is known of a tag.

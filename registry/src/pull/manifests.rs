@@ -5,10 +5,11 @@ use std::sync::Arc;
 use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{StorageError, TagRecord};
 
-use super::check::{Checker, Failed};
-use super::freshness::{Freshness, WhenGone, judge};
+use super::check::{Checker, Failed, freshness};
+use super::freshness::Freshness;
 use super::patience::Patience;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
+use crate::config::WhenGone;
 use crate::metrics::TagCheck;
 use crate::repositories::{Mirror, Repository};
 use crate::upstream::Fault;
@@ -111,7 +112,7 @@ impl Manifests<'_> {
             .tag(&mirror.name, tag)
             .await?;
         let known = self.known(mirror, record.as_ref()).await?;
-        if self.judge(mirror, &key, record.as_ref()) == Freshness::Fresh
+        if freshness(self.parts, mirror, &key, record.as_ref()) == Freshness::Fresh
             && let Some(manifest) = known.clone()
         {
             self.parts.metrics.tag_checks.count(TagCheck::Fresh);
@@ -153,17 +154,6 @@ impl Manifests<'_> {
             }
             Some(Some(Ok(manifest))) => Ok(FoundManifest::checked(manifest, known, joined)),
         }
-    }
-
-    fn judge(&self, mirror: &Mirror, key: &TagKey, record: Option<&TagRecord>) -> Freshness {
-        let since_check = self.parts.checked.get(key).map(|at| at.elapsed());
-        judge(
-            record,
-            mirror.upstream.host(),
-            since_check,
-            &self.parts.policy,
-            self.parts.clock.now(),
-        )
     }
 
     async fn known(

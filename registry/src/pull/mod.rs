@@ -33,7 +33,7 @@ pub use cistern_storage::{FilePiece, Piece};
 
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
-pub use self::freshness::{Freshness, TagPolicy, WhenGone, judge};
+pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::Links;
 
 use self::check::Outcome;

@@ -5,29 +5,24 @@ use cistern_oci::{ByteRange, Digest, Hasher};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 
-use super::blobs::{blob_error, part_of};
+use super::blobs::{Request, blob_error, part_of};
 use super::body::{BlobBody, BodyBroke};
-use super::{Asked, OpenedBlob, Parts, PullError, Served, Want};
+use super::{Asked, OpenedBlob, Parts, PullError, Served};
 use crate::metrics::UpstreamKind;
-use crate::repositories::Mirror;
 use crate::upstream::{BlobAnswer, Part, UpstreamError};
 
 /// The last piece is held back until everything before it is verified (law 8).
 const LAST_PIECE: usize = 64 * 1024;
 
 /// Opens a blob at the upstream for one caller.
-pub(super) async fn open(
-    parts: &Parts,
-    mirror: &Mirror,
-    digest: Digest,
-    want: Want,
-) -> Result<OpenedBlob, PullError> {
-    let whole = get(parts, mirror, digest, Part::Whole).await;
-    let answer = whole.map_err(|error| blob_error(digest, Asked::now(error)))?;
-    let Some(size) = answer.size else {
-        return Err(PullError::StillFetching);
+pub(super) async fn open(parts: &Parts, request: Request<'_>) -> Result<OpenedBlob, PullError> {
+    let digest = request.digest;
+    let answer = get(parts, request, Part::Whole).await?;
+    let size = match answer.size.or(request.named) {
+        Some(size) => size,
+        None => told_size(parts, request).await?,
     };
-    let Some(part) = part_of(want, size)? else {
+    let Some(part) = part_of(request.want, size)? else {
         let body = verified(answer.body, digest, size);
         return Ok(OpenedBlob {
             digest,
@@ -37,38 +32,61 @@ pub(super) async fn open(
             served: Served::Miss,
         });
     };
-    open_part(parts, mirror, digest, part, size).await
+    drop(answer.body);
+    open_part(parts, request, part, size).await
+}
+
+/// A body without a length cannot be announced to the caller; a HEAD may tell it.
+async fn told_size(parts: &Parts, request: Request<'_>) -> Result<u64, PullError> {
+    let Request { mirror, digest, .. } = request;
+    let head = mirror.upstream.head_blob(&mirror.name_there, &digest).await;
+    let head = parts.counted(UpstreamKind::BlobHead, mirror.upstream.host(), head);
+    let head = head.map_err(|error| blob_error(digest, Asked::now(error)))?;
+    head.size.ok_or(PullError::StillFetching)
 }
 
 /// Opens one part of a blob at the upstream. Nothing can verify it; the client's own digest check must.
-pub(super) async fn open_part(
+async fn open_part(
     parts: &Parts,
-    mirror: &Mirror,
-    digest: Digest,
+    request: Request<'_>,
     part: ByteRange,
     size: u64,
 ) -> Result<OpenedBlob, PullError> {
-    let answer = get(parts, mirror, digest, Part::Range(part)).await;
-    let answer = answer.map_err(|error| blob_error(digest, Asked::now(error)))?;
+    let answer = get(parts, request, Part::Range(part)).await?;
+    Ok(opened_part(answer, request.digest, part, size))
+}
+
+/// Opens one part of a blob at an upstream that sends this part and no more: what comes before it is not fetched twice.
+pub(super) async fn open_exactly(
+    parts: &Parts,
+    request: Request<'_>,
+    part: ByteRange,
+    size: u64,
+) -> Option<OpenedBlob> {
+    let answer = get(parts, request, Part::Range(part)).await.ok()?;
+    (answer.first == part.first).then(|| opened_part(answer, request.digest, part, size))
+}
+
+fn opened_part(answer: BlobAnswer, digest: Digest, part: ByteRange, size: u64) -> OpenedBlob {
     let skip = part.first.saturating_sub(answer.first);
     let body = window(answer.body, skip, part.length());
-    Ok(OpenedBlob {
+    OpenedBlob {
         digest,
         size,
         part: Some(part),
         body: Some(BlobBody::Passing(body)),
         served: Served::Miss,
-    })
+    }
 }
 
-async fn get(
-    parts: &Parts,
-    mirror: &Mirror,
-    digest: Digest,
-    part: Part,
-) -> Result<BlobAnswer, UpstreamError> {
-    let asked = mirror.upstream.get_blob(&mirror.name_there, &digest, part);
-    parts.counted(UpstreamKind::BlobGet, mirror.upstream.host(), asked.await)
+async fn get(parts: &Parts, request: Request<'_>, part: Part) -> Result<BlobAnswer, PullError> {
+    let Request { mirror, digest, .. } = request;
+    let asked = mirror
+        .upstream
+        .get_blob(&mirror.name_there, &digest, part)
+        .await;
+    let answer = parts.counted(UpstreamKind::BlobGet, mirror.upstream.host(), asked);
+    answer.map_err(|error| blob_error(digest, Asked::now(error)))
 }
 
 /// Bytes `skip..skip + length` of a stream; an error when it ends before that.

@@ -64,9 +64,10 @@ impl<K: Hash + Eq + Send + Sync + 'static> Remembered<K> {
         }
     }
 
-    /// Like [`Remembered::note`], for things whose absence is never remembered (blobs: a push may be filling in right now).
+    /// Like [`Remembered::note`], for blobs: their absence is never remembered (a push may be filling in right now), and neither
+    /// are wrong bytes, which may be asked for again at once (law 8).
     pub(super) fn note_failure(&self, key: K, error: &UpstreamError) {
-        if !matches!(error.fault, Fault::NotFound(_)) {
+        if !matches!(error.fault, Fault::NotFound(_) | Fault::Invalid(_)) {
             self.note(key, error);
         }
     }

@@ -119,7 +119,12 @@ impl Tags<'_> {
         };
         let heard = flight.heard().clone();
         match patience.wait(&heard, flight.outcome()).await {
-            None => self.instead(mirror, PullError::StillFetching).await,
+            None => {
+                if !degraded {
+                    self.parts.links.note_silence(mirror.upstream.host());
+                }
+                self.instead(mirror, PullError::StillFetching).await
+            }
             Some(None) => self.instead(mirror, PullError::Interrupted).await,
             Some(Some(Err(error))) => {
                 self.instead(mirror, PullError::Upstream(Asked::now(error)))
@@ -175,9 +180,12 @@ async fn conclude(
     mirror: &Mirror,
     listed: Result<Vec<Tag>, UpstreamError>,
 ) -> Result<Arc<[Tag]>, UpstreamError> {
+    let host = mirror.upstream.host();
     let mut tags = listed.inspect_err(|error| {
+        parts.links.note_error(host, error);
         parts.refused_listings.note(mirror.name.clone(), error);
     })?;
+    parts.links.note_answer(host);
     tags.sort_unstable();
     tags.dedup();
     let lines: Vec<&str> = tags.iter().map(Tag::as_str).collect();

@@ -228,11 +228,18 @@ fn client(
         .map_err(|error| UpstreamSetupError::Client(error.without_url().to_string()))
 }
 
+/// What no proxy can lead to, as Go programs see it.
+const THIS_MACHINE: &str = "localhost,127.0.0.0/8,::1";
+
 /// The proxies, and the names of their hosts.
 fn proxies(options: &UpstreamOptions) -> Result<(Vec<Proxy>, Vec<String>), UpstreamSetupError> {
-    let exceptions = options.no_proxy.as_deref().and_then(NoProxy::from_string);
+    let except = options.no_proxy.as_deref().unwrap_or_default();
     let mut proxies = Vec::new();
     let mut hosts = Vec::new();
+    if except.split(',').any(|entry| entry.trim() == "*") {
+        return Ok((proxies, hosts));
+    }
+    let exceptions = NoProxy::from_string(&format!("{except},{THIS_MACHINE}"));
     let given = [
         ("https_proxy", &options.https_proxy),
         ("http_proxy", &options.http_proxy),

@@ -76,6 +76,11 @@ fn tls_detail(error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
             "its certificate is signed by nobody known; proxy.ca can name the authority".to_owned()
         }
+        // An authority of the same name with another key: one that was made anew.
+        rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature) => {
+            "its certificate is signed by another authority of the same name; proxy.ca can name it"
+                .to_owned()
+        }
         rustls::Error::InvalidMessage(_) => format!("it does not speak TLS: {error}"),
         other => other.to_string(),
     }

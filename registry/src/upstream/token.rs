@@ -163,11 +163,12 @@ impl Shared {
             } => (Some(token), Some((request, *is_fresh))),
             Permission::Nothing | Permission::Basic(_) => (None, None),
         };
-        // A 401 without a word, to a token: the token may be too old.
+        // A 401 to a token that does not say where to get another: the token may be too old.
         let wanted = wanted.or_else(|| {
-            challenges
-                .is_empty()
-                .then(|| before.map(|(request, _)| request.clone()))?
+            let asks_for_a_token = challenges
+                .iter()
+                .all(|challenge| challenge.scheme() == "bearer");
+            asks_for_a_token.then(|| before.map(|(request, _)| request.clone()))?
         });
         if let Some(request) = wanted {
             let shown_in_vain = before.is_some_and(|(before, is_fresh)| {

@@ -31,9 +31,20 @@ use url::Url;
 
 use server::Server;
 
-/// An upstream with short patience.
+/// An upstream with more patience than any test needs, however busy the machine is.
 fn options(url: &str) -> UpstreamOptions {
     let mut options = UpstreamOptions::new(Url::parse(url).unwrap());
+    options.timeouts = Timeouts {
+        connect: Duration::from_secs(20),
+        header: Duration::from_secs(20),
+        idle: Duration::from_secs(20),
+    };
+    options
+}
+
+/// An upstream whose silence is noticed soon.
+fn impatient(url: &str) -> UpstreamOptions {
+    let mut options = options(url);
     options.timeouts = Timeouts {
         connect: Duration::from_millis(700),
         header: Duration::from_millis(700),

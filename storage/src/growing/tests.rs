@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::{
     ReadError, Ready, growing,
-    testing::{Place, drain, read, sha256, some_bytes, spawn, start, store},
+    testing::{Place, drain, read, sha256, some_bytes, spawn, start, store, until},
 };
 
 const KIB: usize = 1024;
@@ -51,20 +51,17 @@ async fn the_last_64_kib_wait_for_the_verification() {
     let bytes = some_bytes(200 * KIB, 2);
     let (mut writer, blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
     writer.append(bytes.clone()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(blob.readable(), 136 * KIB as u64, "of a known size");
+    until("of a known size", || blob.readable() == 136 * KIB as u64).await;
 
     let (mut unsized_writer, unsized_blob) = start(&storage, sha256(&bytes), None).await;
     unsized_writer
         .append(bytes.slice(..100 * KIB))
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(
-        unsized_blob.readable(),
-        36 * KIB as u64,
-        "of what has come, where no size was named"
-    );
+    until("of what has come, where no size was named", || {
+        unsized_blob.readable() == 36 * KIB as u64
+    })
+    .await;
 
     let (mut small_writer, small_blob) = start(&storage, sha256(b"small"), Some(5)).await;
     small_writer
@@ -105,7 +102,7 @@ async fn readers_of_a_failed_blob_are_told_why_and_never_end_neatly() {
     let body = spawn(drain(blob.read(whole(bytes.len()))));
     let size = {
         let blob = blob.clone();
-        spawn(async move { blob.wait_for(450 * KIB as u64).await })
+        spawn(async move { blob.wait_end().await })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
     writer.fail("upstream gone");
@@ -139,7 +136,7 @@ async fn a_writer_that_vanishes_however_interrupts_its_readers() {
         let body = blob.read(whole(bytes.len()));
         let waiting = {
             let blob = blob.clone();
-            spawn(async move { blob.wait_for(1 << 40).await })
+            spawn(async move { blob.wait_end().await })
         };
         tokio::time::sleep(Duration::from_millis(50)).await;
         if way == "abort" {
@@ -278,4 +275,25 @@ async fn a_hundred_readers_get_the_same_bytes_at_their_own_pace() {
     for reader in readers {
         reader.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn readers_learn_of_an_answer_when_it_is_sure_that_the_bytes_are_kept() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let (_writer, blob) = start(&storage, sha256(b"1"), Some(1)).await;
+    assert_eq!(blob.wait_for(0).await, Ok(Ready { size: Some(1) }));
+    let read_only = place.open_read_only().await;
+    let (growing, blob) = growing("interrupted");
+    let refused = read_only
+        .blobs()
+        .start(sha256(b"1"), Some(1), growing)
+        .await;
+    assert!(
+        timeout(Duration::from_millis(30), blob.wait_for(0))
+            .await
+            .is_err()
+    );
+    refused.err().unwrap().growing.fail("not kept");
+    assert_eq!(blob.wait_for(0).await, Err("not kept"));
 }

@@ -19,6 +19,7 @@ use super::{BlobRecord, Index, IndexError, IndexResult, ManifestRecord, MemoryIn
 /// An index that never fails.
 pub(crate) struct Derived {
     index: RwLock<Arc<dyn Index>>,
+    failed: AtomicBool,
     damaged: AtomicBool,
     /// The repositories whose manifests are all in the index, as this run has seen itself.
     scanned: Mutex<HashSet<RepositoryName>>,
@@ -28,9 +29,15 @@ impl Derived {
     pub(crate) fn new(index: Arc<dyn Index>) -> Self {
         Self {
             index: RwLock::new(index),
+            failed: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             scanned: Mutex::new(HashSet::new()),
         }
+    }
+
+    /// Whether the index failed: what happened since is not in it.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
     /// Whether the index proved damaged: it is to be moved aside at the next start.
@@ -80,6 +87,7 @@ impl Derived {
             tracing::warn!(%error, "the index failed and is out of use until the next start; files are served all the same");
             *index = Arc::new(MemoryIndex::default());
             self.scanned.lock().clear();
+            self.failed.store(true, Ordering::Release);
             if matches!(error, IndexError::Damaged(_)) {
                 self.damaged.store(true, Ordering::Release);
             }
@@ -167,3 +175,6 @@ impl Derived {
         self.try_ask(Index::flush)
     }
 }
+
+#[cfg(test)]
+mod tests;

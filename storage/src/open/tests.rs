@@ -275,39 +275,6 @@ async fn the_check_is_not_fooled_by_what_is_remembered() {
 }
 
 #[tokio::test]
-async fn listings_are_kept_by_repository_and_kind() {
-    let place = Place::new();
-    let storage = place.open().await;
-    let (of, other) = (name("a"), name("a/b"));
-    assert_eq!(storage.listing(&of, "tags").await.unwrap(), None);
-    storage
-        .set_listing(&of, "tags", Bytes::from_static(b"one\ntwo"))
-        .await
-        .unwrap();
-    storage
-        .set_listing(&other, "tags", Bytes::new())
-        .await
-        .unwrap();
-    let at = place.clock.now();
-    let storage = place.open_again(storage).await;
-    let listing = storage.listing(&of, "tags").await.unwrap().unwrap();
-    assert_eq!((listing.at, &listing.bytes[..]), (at, &b"one\ntwo"[..]));
-    assert!(
-        storage
-            .listing(&other, "tags")
-            .await
-            .unwrap()
-            .unwrap()
-            .bytes
-            .is_empty()
-    );
-    assert_eq!(storage.listing(&of, "referrers").await.unwrap(), None);
-    assert!(storage.listing(&of, "../tags").await.is_err());
-    place.write("cistern/listings/a/_listings/tags", b"");
-    assert_eq!(storage.listing(&of, "tags").await.unwrap(), None);
-}
-
-#[tokio::test]
 async fn a_store_of_twenty_thousand_blobs_opens_at_once() {
     let place = Place::new();
     let disk: Arc<FaultyDisk> = Arc::clone(&place.disk);
@@ -390,4 +357,16 @@ async fn a_rebuild_that_was_stopped_goes_on_at_the_next_start() {
             .iter()
             .any(|asked| asked.path.ends_with("blobs/sha256"))
     );
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_downloads() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let (mut writer, _blob) = crate::testing::start(&storage, sha256(b"1"), None).await;
+    writer.append(Bytes::from_static(b"1")).await.unwrap();
+    storage.close().await.unwrap();
+    assert_eq!(place.text("cistern/lock"), "");
+    writer.commit().await.unwrap();
+    assert!(storage.blobs().open(&sha256(b"1")).await.unwrap().is_some());
 }

@@ -161,3 +161,6 @@ impl Core {
         Ok(tags)
     }
 }
+
+#[cfg(test)]
+mod tests;

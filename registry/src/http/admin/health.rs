@@ -72,7 +72,7 @@ impl Health {
         }
     }
 
-    /// Whether the store can be read and written.
+    /// Whether the store can be read and written. A full one serves what it holds, and a restart would make no room.
     async fn store(&self) -> Looked {
         if let Some((at, look)) = &*self.last_look.lock()
             && at.elapsed() < LOOK_HOLDS
@@ -81,6 +81,12 @@ impl Health {
         }
         let look = match tokio::time::timeout(PATIENCE, (self.check)()).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(StorageError::Full)) => {
+                tracing::warn!(
+                    "the store is full: what it holds is served, the rest is passed through"
+                );
+                Ok(())
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store is not well");
                 Err(Arc::from(

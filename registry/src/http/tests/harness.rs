@@ -14,10 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::config::WhenGone;
 use crate::http::admin::{Health, UpstreamReport};
 use crate::http::{Http, Limits, Listening, Places, Settings, Stopping};
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy, WhenGone};
+use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::repositories::Repositories;
 
 /// Nothing in these tests takes that long unless it hangs.
