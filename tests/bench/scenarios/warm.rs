@@ -44,8 +44,20 @@ impl Warm {
                 );
             }
         }
+        let asked_for = |path: &String| upstream.gets(path);
+        let before: Vec<u64> = things.iter().map(|(path, _)| asked_for(path)).collect();
         // What a server does after a first answer is done by then.
         std::thread::sleep(Duration::from_secs(1));
+        for ((path, _), before) in things
+            .iter()
+            .zip(before)
+            .filter(|((path, _), _)| path.contains("/blobs/"))
+        {
+            for server in &servers {
+                fetch(server.address(), path);
+            }
+            assert_eq!(asked_for(path), before, "somebody has not kept {path}");
+        }
         Self { runtime, servers }
     }
 
