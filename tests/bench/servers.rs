@@ -61,6 +61,14 @@ impl Server {
         }
     }
 
+    /// What it has said.
+    pub(crate) fn log(&self) -> String {
+        match self {
+            Self::Registry(registry) => registry.log(),
+            Self::Nginx(nginx) => nginx.process.log(),
+        }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
     }

@@ -44,19 +44,24 @@ impl Warm {
                 );
             }
         }
-        let asked_for = |path: &String| upstream.gets(path);
-        let before: Vec<u64> = things.iter().map(|(path, _)| asked_for(path)).collect();
         // What a server does after a first answer is done by then.
         std::thread::sleep(Duration::from_secs(1));
-        for ((path, _), before) in things
+        let blobs = things
             .iter()
-            .zip(before)
-            .filter(|((path, _), _)| path.contains("/blobs/"))
+            .map(|(path, _)| path)
+            .filter(|path| path.contains("/blobs/"));
+        for (path, server) in
+            blobs.flat_map(|path| servers.iter().map(move |server| (path, server)))
         {
-            for server in &servers {
-                fetch(server.address(), path);
-            }
-            assert_eq!(asked_for(path), before, "somebody has not kept {path}");
+            let before = upstream.gets(path);
+            fetch(server.address(), path);
+            let url = server.url(path);
+            assert_eq!(
+                upstream.gets(path),
+                before,
+                "{url} was not kept:\n{}",
+                server.log()
+            );
         }
         Self { runtime, servers }
     }
