@@ -176,16 +176,17 @@ fn tag_policy(config: &Config) -> TagPolicy {
 }
 
 fn settings(config: &Config) -> Settings {
-    let (metrics_on_main, metrics_path) = match &config.http.metrics {
-        MetricsAt::Nowhere => (false, "/metrics"),
-        MetricsAt::DebugAddress(path) => (false, path.as_str()),
-        MetricsAt::MainAddress(path) => (true, path.as_str()),
+    let (metrics_on_main, metrics_on_debug, metrics_path) = match &config.http.metrics {
+        MetricsAt::Nowhere => (false, false, "/metrics"),
+        MetricsAt::DebugAddress(path) => (false, true, path.as_str()),
+        MetricsAt::MainAddress(path) => (true, false, path.as_str()),
     };
     Settings {
         headers: config.http.headers.iter().cloned().collect(),
         trusted_proxies: config.http.trusted_proxies.clone(),
         access_log: config.log.access_log,
         metrics_on_main,
+        metrics_on_debug,
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
     }

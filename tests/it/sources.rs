@@ -1,10 +1,13 @@
 //! One copy of a blob serves many repositories, but only those that are known to hold it.
 
+use std::time::Duration;
+
 use cistern_tests::caller::{Answered, Ended, get, head};
 use cistern_tests::images::{Image, Item, image};
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::{Answer, Cut, Gate, ScriptedUpstream};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::common::{
     MIB, SOON, assert_blob, assert_manifest, assert_part, blob_path, chain, kept, manifest_path,
@@ -244,4 +247,39 @@ async fn a_caller_whose_own_repository_is_refused_gets_nothing_from_the_source_o
     assert_unknown(&first, &upstream);
     kept(&cache, &layer.digest).await;
     assert_unknown(&get(&ours).send(&cache.host()).await, &upstream);
+}
+
+/// Law 6: neither a second caller of the same repository nor an upstream that stumbles stands for proof.
+#[tokio::test]
+async fn two_callers_of_an_unproven_repository_are_no_proof_for_each_other() {
+    for refusal in [
+        Answer::status(404),
+        Answer::status(403),
+        Answer::status(500),
+        Answer::hang_up(Cut::Fin),
+    ] {
+        let (upstream, cache) = chain().await;
+        let image = image().random_layers(5, 1, 6 * MIB).build();
+        know(&upstream, &cache, &image, "team/b").await;
+        let (layer, gate) = (image.largest_blob(), Gate::new());
+        let (ours, theirs) = (
+            blob_path("team/a", &layer.digest),
+            blob_path("team/b", &layer.digest),
+        );
+        upstream.on("*", &ours, refusal.behind(&gate));
+        let first = asking(&cache, &ours);
+        gate.wait_reached(1, SOON).await;
+        let second = asking(&cache, &ours);
+        let proven = asking(&cache, &theirs);
+        // Joining shows nowhere outside: whoever has not joined by now would only make this test prove less.
+        sleep(Duration::from_millis(500)).await;
+        gate.open();
+        assert_blob(&proven.await.unwrap(), layer);
+        kept(&cache, &layer.digest).await;
+        for answer in [first.await.unwrap(), second.await.unwrap()] {
+            assert!(matches!(answer.status, 404 | 503), "{}", answer.status);
+        }
+        let after = get(&ours).send(&cache.host()).await;
+        assert!(matches!(after.status, 404 | 503), "{}", after.status);
+    }
 }

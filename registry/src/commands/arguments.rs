@@ -57,7 +57,7 @@ pub(super) enum Command {
     ///
     /// Needs no internet, no docker and no root, and takes about ten seconds.
     Demo {
-        /// Leave the upstream and the cache running afterwards, to be tried with a client of your own
+        /// Only the cold pull, then leave the upstream and the cache running for a client of your own
         #[arg(long)]
         keep: bool,
     },

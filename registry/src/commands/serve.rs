@@ -39,7 +39,7 @@ pub(super) fn run(
     match served {
         Ok(()) => Exit::Success,
         Err(error) => {
-            console.complain(format!("error: {error:#}"));
+            console.complain(format!("error: {error}"));
             Exit::Failure
         }
     }
@@ -59,14 +59,16 @@ fn allow_many_connections() {
 
 async fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     for finding in &loaded.findings {
-        tracing::warn!("{finding}");
+        let text = finding.to_string();
+        tracing::warn!("{}", text.trim_start_matches("warning: "));
     }
     let mut signals = Signals::listen()?;
     let server = Server::start(&loaded.config).await?;
     let upstream = loaded.config.proxy.remote.as_ref();
-    let upstream = upstream.map_or("none: every repository is hosted here", |remote| {
-        remote.authority()
-    });
+    let upstream = upstream.map_or(
+        "none: only what is in the store is served, read-only",
+        |remote| remote.authority(),
+    );
     let version = env!("CARGO_PKG_VERSION");
     let store = loaded.config.storage.root_directory.display();
     tracing::info!(version, address = %server.address(), %store, upstream, "serving");

@@ -62,6 +62,8 @@ pub struct Settings {
     pub access_log: bool,
     /// Serve the metrics on the main address too.
     pub metrics_on_main: bool,
+    /// Serve them on the debug address, where there is one.
+    pub metrics_on_debug: bool,
     /// Where the metrics are (`http.debug.prometheus.path`), `/metrics` unless set.
     pub metrics_path: String,
     /// `http.draintimeout`: how long running bodies may go on after the first signal.
@@ -75,6 +77,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             access_log: true,
             metrics_on_main: false,
+            metrics_on_debug: true,
             metrics_path: "/metrics".to_owned(),
             drain: Duration::from_secs(8),
         }

@@ -30,7 +30,12 @@ pub(super) fn pages(http: &Arc<Http>, face: Face) -> Router {
     if face == Face::Main {
         pages = pages.route("/", get(StatusCode::OK));
     }
-    if face != Face::Main || settings.metrics_on_main {
+    let has_metrics = match face {
+        Face::Main => settings.metrics_on_main,
+        Face::Debug => settings.metrics_on_debug,
+        Face::Admin => true,
+    };
+    if has_metrics {
         pages = pages.route(metrics_path(&settings.metrics_path), get(metrics::page));
     }
     #[cfg(test)]

@@ -102,12 +102,13 @@ impl Blobs<'_> {
         let running = self.parts.downloads.running(&digest);
         // A download that ended a moment ago has linked its blob before it left the map, so look once more (law 5).
         let named = repositories.names_digest(&mirror.name, &digest).await?;
-        let mut is_proven = named.is_some()
-            || running
-                .as_ref()
-                .is_some_and(|running| running.sources.include(&mirror.name))
-            || repositories.holds_blob(&mirror.name, &digest).await?;
-        if !is_proven && (running.is_some() || self.is_stored(&digest).await?) {
+        let mut is_proven =
+            named.is_some() || repositories.holds_blob(&mirror.name, &digest).await?;
+        // Being asked is no proof: this caller waits for the same answer, and lends the download nothing (law 6).
+        let is_asked = running
+            .as_ref()
+            .is_some_and(|running| running.sources.include(&mirror.name));
+        if !is_proven && !is_asked && (running.is_some() || self.is_stored(&digest).await?) {
             // The bytes are here for another repository: that is no proof that this one may have them (law 6).
             self.ask_upstream(mirror, digest).await?;
             is_proven = true;
@@ -201,6 +202,8 @@ impl Blobs<'_> {
         }
         let waited = timeout(Patience::HEADERS.total, ready(running, named)).await;
         if let Some(error) = running.sources.refusal_of(&mirror.name) {
+            let key = (mirror.name.clone(), digest);
+            self.parts.refused_blobs.note_failure(key, &error);
             return Err(blob_error(digest, Asked::now(error)));
         }
         let size = match waited {

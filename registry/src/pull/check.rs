@@ -6,6 +6,7 @@ use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{Checked, StorageError, TagRecord};
 use tokio::time::Instant;
 
+use super::attachments;
 use super::flights::Flight;
 use super::freshness::{Freshness, judge};
 use super::{Parts, TagKey};
@@ -238,8 +239,16 @@ impl Task {
             self.parts
                 .links
                 .note_error(self.mirror.upstream.host(), error);
-            tracing::warn!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "tag could not be checked");
-            self.parts.refused_tags.note(key, error);
+            if failed.is_gone() {
+                tracing::info!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "the upstream does not have this tag");
+            } else {
+                tracing::warn!(repository = %key.0, tag = %key.1, upstream = %error.host, %error, "tag could not be checked");
+            }
+            let refused = &self.parts.refused_tags;
+            match attachments::subject(&key.1) {
+                Some(_) => refused.note_missing_for(attachments::MISSING, key, error),
+                None => refused.note(key, error),
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use super::Parts;
 use super::download::{Download, DownloadFailed};
 use crate::metrics::Metrics;
 use crate::repositories::Mirror;
-use crate::upstream::{Fault, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// The running downloads.
 pub(super) struct Downloads {
@@ -73,18 +73,14 @@ impl Sources {
         Some((source.mirror.clone(), source.is_proven))
     }
 
-    /// Notes what an upstream answered. A repository that was not proven to hold the blob, and is told that it does not,
-    /// gets nothing from the sources of others (law 6).
+    /// Notes that an upstream did not give the blob. A repository that was not proven to hold it before gets nothing from the
+    /// sources of others, whatever the fault: a stumble is no proof, and some upstreams say 403 without a word of tokens (law 6).
     pub(super) fn note_error(&self, repository: &RepositoryName, error: &UpstreamError) {
-        let refuses = matches!(
-            error.fault,
-            Fault::NotFound(_) | Fault::CredentialsRefused { .. }
-        );
         let mut sources = self.0.lock();
         let source = sources
             .iter_mut()
             .find(|source| source.mirror.name == *repository);
-        if let Some(source) = source.filter(|source| refuses && !source.is_proven) {
+        if let Some(source) = source.filter(|source| !source.is_proven) {
             source.refusal = Some(error.clone());
         }
     }

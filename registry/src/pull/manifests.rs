@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{StorageError, TagRecord};
 
+use super::attachments;
 use super::check::{Checker, Failed, freshness};
 use super::freshness::Freshness;
 use super::patience::Patience;
@@ -111,31 +112,27 @@ impl Manifests<'_> {
             .repositories()
             .tag(&mirror.name, tag)
             .await?;
-        let known = self.known(mirror, record.as_ref()).await?;
-        if freshness(self.parts, mirror, &key, record.as_ref()) == Freshness::Fresh
-            && let Some(manifest) = known.clone()
+        let held = self.held(mirror, key, record.as_ref()).await?;
+        if freshness(self.parts, mirror, &held.key, record.as_ref()) == Freshness::Fresh
+            && let Some(manifest) = held.manifest.clone()
         {
             self.parts.metrics.tag_checks.count(TagCheck::Fresh);
             self.parts.storage.blobs().note_use(&manifest.digest);
             return Ok(FoundManifest::new(manifest, Served::Hit));
         }
-        if let Some(asked) = self.parts.refused_tags.get(&key) {
-            return self.stale_or(
-                &key,
-                known,
-                manifest_error(Reference::Tag(tag.clone()), asked),
-            );
+        if let Some(asked) = self.parts.refused_tags.get(&held.key) {
+            return self.without_upstream(held, manifest_error(Reference::Tag(tag.clone()), asked));
         }
         let (mut check, joined) = Checker {
             parts: self.parts,
             mirror,
         }
         .check(tag.clone(), record);
-        if known.is_some() && self.parts.links.is_degraded(mirror.upstream.host()) {
+        if held.is_enough() && self.parts.links.is_degraded(mirror.upstream.host()) {
             // The check goes on behind our back; this caller has waited for enough silence before.
-            return self.stale_or(&key, known, PullError::StillFetching);
+            return self.without_upstream(held, PullError::StillFetching);
         }
-        let patience = if known.is_some() {
+        let patience = if held.is_enough() {
             Patience::check(self.parts.check_deadline)
         } else {
             Patience::HEADERS
@@ -144,16 +141,38 @@ impl Manifests<'_> {
         match patience.wait(&heard, check.outcome()).await {
             None => {
                 self.parts.links.note_silence(mirror.upstream.host());
-                self.stale_or(&key, known, PullError::StillFetching)
+                self.without_upstream(held, PullError::StillFetching)
             }
-            Some(None) => self.stale_or(&key, known, PullError::Interrupted),
+            Some(None) => self.without_upstream(held, PullError::Interrupted),
             Some(Some(Err(failed))) => {
                 let follow = failed.is_gone() && self.parts.policy.when_gone == WhenGone::Follow;
                 let error = error_of(Reference::Tag(tag.clone()), failed);
-                self.stale_or(&key, known.filter(|_| !follow), error)
+                self.without_upstream(held.unless(follow), error)
             }
-            Some(Some(Ok(manifest))) => Ok(FoundManifest::checked(manifest, known, joined)),
+            Some(Some(Ok(manifest))) => Ok(FoundManifest::checked(manifest, held.manifest, joined)),
         }
+    }
+
+    async fn held(
+        &self,
+        mirror: &Mirror,
+        key: TagKey,
+        record: Option<&TagRecord>,
+    ) -> Result<Held, StorageError> {
+        let manifest = self.known(mirror, record).await?;
+        let is_attachment = match attachments::subject(&key.1) {
+            Some(subject) if manifest.is_none() => {
+                let repositories = self.parts.storage.repositories();
+                let subject = repositories.manifest(&mirror.name, &subject).await?;
+                subject.is_some()
+            }
+            _ => false,
+        };
+        Ok(Held {
+            key,
+            manifest,
+            is_attachment,
+        })
     }
 
     async fn known(
@@ -173,24 +192,49 @@ impl Manifests<'_> {
         }
     }
 
-    /// What is known, marked as stale; without it, the error.
-    fn stale_or(
-        &self,
-        key: &TagKey,
-        known: Option<Manifest>,
-        error: PullError,
-    ) -> Result<FoundManifest, PullError> {
-        let Some(manifest) = known else {
-            return Err(error);
+    /// What is held, marked as stale. Of an attachment that is not held, that there is none; else the error.
+    fn without_upstream(&self, held: Held, error: PullError) -> Result<FoundManifest, PullError> {
+        let Some(manifest) = held.manifest else {
+            let is_answer = matches!(error, PullError::ManifestUnknown(..));
+            return Err(if held.is_attachment && !is_answer {
+                PullError::ManifestUnknown(Reference::Tag(held.key.1), None)
+            } else {
+                error
+            });
         };
         self.parts.metrics.tag_checks.count(TagCheck::Stale);
-        self.parts.served_stale.insert(key.clone(), ());
+        self.parts.served_stale.insert(held.key, ());
         self.parts.storage.blobs().note_use(&manifest.digest);
         Ok(FoundManifest {
             manifest,
             served: Served::Stale,
             stale: true,
         })
+    }
+}
+
+/// What this cache can say of a tag by itself.
+struct Held {
+    key: TagKey,
+    /// What the tag pointed to when its upstream was last heard.
+    manifest: Option<Manifest>,
+    /// The tag is not known, and would name what is attached to a manifest that is held. A client that pulls this manifest asks
+    /// for its attachments too and takes every answer but "there is none" for the end of the pull.
+    is_attachment: bool,
+}
+
+impl Held {
+    /// Whether a caller can be answered without the upstream.
+    fn is_enough(&self) -> bool {
+        self.manifest.is_some() || self.is_attachment
+    }
+
+    /// Without its manifest, if that is to be dropped.
+    fn unless(self, dropped: bool) -> Self {
+        Self {
+            manifest: self.manifest.filter(|_| !dropped),
+            ..self
+        }
     }
 }
 

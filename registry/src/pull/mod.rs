@@ -3,6 +3,7 @@
 //! This room knows `storage` and `upstream`. It must not know axum, status codes or header names: it answers in the words of
 //! what was asked for, and `http` translates.
 
+mod attachments;
 mod blobs;
 mod body;
 mod check;

@@ -52,7 +52,12 @@ impl<K: Hash + Eq + Send + Sync + 'static> Remembered<K> {
 
     /// Remembers a refusal for as long as its kind allows, which may be not at all.
     pub(super) fn note(&self, key: K, error: &UpstreamError) {
-        if let Some(life) = life(&error.fault) {
+        self.note_missing_for(MISSING, key, error);
+    }
+
+    /// The same, with another life for what is missing.
+    pub(super) fn note_missing_for(&self, missing: Duration, key: K, error: &UpstreamError) {
+        if let Some(life) = life(&error.fault, missing) {
             self.refusals.insert(
                 key,
                 Refusal {
@@ -74,9 +79,9 @@ impl<K: Hash + Eq + Send + Sync + 'static> Remembered<K> {
 }
 
 /// Refused credentials are never remembered: they may have been mended a second ago, and nothing else will tell us.
-fn life(fault: &Fault) -> Option<Duration> {
+fn life(fault: &Fault, missing: Duration) -> Option<Duration> {
     match fault {
-        Fault::NotFound(crate::upstream::Said::NotFound) => Some(MISSING),
+        Fault::NotFound(crate::upstream::Said::NotFound) => Some(missing),
         Fault::NotFound(_) | Fault::CredentialsRefused { .. } => None,
         Fault::RateLimited { .. }
         | Fault::Status(_)
