@@ -161,8 +161,8 @@ fn poll_write_before_more(
     let mut control = SendAncillaryBuffer::default();
     loop {
         ready!(stream.poll_write_ready(context))?;
-        let send = || Ok(sendmsg(stream, pieces, &mut control, SendFlags::MORE)?);
-        match stream.try_io(Interest::WRITABLE, send) {
+        let write = || Ok(sendmsg(stream, pieces, &mut control, SendFlags::MORE)?);
+        match stream.try_io(Interest::WRITABLE, write) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             sent => return Poll::Ready(sent),
         }
