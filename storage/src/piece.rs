@@ -120,27 +120,4 @@ impl fmt::Debug for FilePiece {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::testing::Place;
-
-    #[tokio::test]
-    async fn a_piece_whose_file_has_become_shorter_is_an_error_and_not_fewer_bytes() {
-        let place = Place::new();
-        let core = Arc::new(crate::open::open(place.options()).unwrap());
-        let path = place.root().join("file");
-        let file = Arc::new(core.disk.create_new(&path).unwrap());
-        core.disk.write_at(&file, b"0123456789", 0).unwrap();
-        let piece = |length| FilePiece {
-            core: Arc::clone(&core),
-            file: Arc::clone(&file),
-            offset: 4,
-            length,
-        };
-        assert_eq!(piece(6).read().unwrap(), Bytes::from_static(b"456789"));
-        core.disk.set_length(&file, 8).unwrap();
-        assert!(piece(6).read().is_err());
-    }
-}
+mod tests;

@@ -41,6 +41,16 @@ pub(crate) fn rounds<T>(
     }
 }
 
+/// Runs `round` just so often: for what does not depend on how busy the machine is.
+pub(crate) fn as_they_come<T>(wanted: usize, round: impl FnMut(usize) -> T) -> Rounds<T> {
+    let others = Others::watch(&[]);
+    let results = (0..wanted).map(round).collect();
+    Rounds {
+        results,
+        noise: others.share(),
+    }
+}
+
 /// `0..count`, beginning elsewhere each round.
 pub(crate) fn turns(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| (turn + round) % count)

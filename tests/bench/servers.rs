@@ -18,10 +18,12 @@ pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Cistern as a cache of `upstream`, tags fresh for an hour, without its access log.
+/// Cistern as a cache of `upstream`, tags fresh for an hour, without its access log. On a disk that is nearly full it would pass
+/// through and keep nothing, which is not what is measured.
 pub(crate) fn cistern_of(upstream: &str) -> RegistryBuilder {
     cistern::mirror_of(upstream)
         .set("REGISTRY_PROXY_CHECKEVERY", "1h")
+        .set("REGISTRY_STORAGE_CACHE_RESERVE", "256MiB")
         .set("REGISTRY_LOG_ACCESSLOG_DISABLED", "true")
 }
 
@@ -56,6 +58,14 @@ impl Server {
         match self {
             Self::Registry(registry) => registry.id(),
             Self::Nginx(nginx) => nginx.process.id(),
+        }
+    }
+
+    /// What it has said.
+    pub(crate) fn log(&self) -> String {
+        match self {
+            Self::Registry(registry) => registry.log(),
+            Self::Nginx(nginx) => nginx.process.log(),
         }
     }
 

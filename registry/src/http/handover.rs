@@ -69,3 +69,34 @@ pub(super) fn is_stand_in(bytes: &[u8]) -> bool {
 pub(super) fn out_of_step() -> io::Error {
     io::Error::other("a piece of a file is not where it should be")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn bytes_that_stand_for_nothing_are_never_sent() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let handover = Handover::default();
+        let error = handover.send(&here, 4096).unwrap_err();
+        assert_ne!(error.kind(), io::ErrorKind::WouldBlock);
+        there.set_nonblocking(true).unwrap();
+        let nothing = io::Read::read(&mut &there, &mut [0; 1]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn stand_ins_are_known_wherever_they_were_cut_and_other_bytes_are_not_taken_for_them() {
+        let all = Bytes::from_static(*STAND_IN);
+        assert!(is_stand_in(&all));
+        assert!(is_stand_in(&all.slice(FilePiece::LONGEST - 1..)));
+        assert!(!is_stand_in(&vec![0; FilePiece::LONGEST]));
+        assert!(!is_stand_in(b""));
+        let bytes = Bytes::from_static(b"some bytes");
+        let same = Handover::default().bytes_for(Piece::Read(bytes.clone()));
+        assert_eq!(same, bytes);
+        assert!(!is_stand_in(&same));
+    }
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::fs::Mode;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 
@@ -151,6 +152,23 @@ fn poll_send(
     }
 }
 
+/// Writes what a piece of a file follows at once, so that the system sends both together.
+fn poll_write_before_more(
+    stream: &TcpStream,
+    pieces: &[io::IoSlice<'_>],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut control = SendAncillaryBuffer::default();
+    loop {
+        ready!(stream.poll_write_ready(context))?;
+        let write = || Ok(sendmsg(stream, pieces, &mut control, SendFlags::MORE)?);
+        match stream.try_io(Interest::WRITABLE, write) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -185,7 +203,11 @@ impl AsyncWrite for Socket {
                 let length = pieces.first().map_or(0, |piece| piece.len());
                 poll_send(stream, handover, length, context)
             }
-            (_, Some(before)) => {
+            (Self::Plain(stream, _), Some(before)) => {
+                let pieces = pieces.get(..before).unwrap_or_default();
+                poll_write_before_more(stream, pieces, context)
+            }
+            (Self::Unix(_), Some(before)) => {
                 let pieces = pieces.get(..before).unwrap_or_default();
                 on_stream!(self, stream => stream.poll_write_vectored(context, pieces))
             }

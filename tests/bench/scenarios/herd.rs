@@ -40,6 +40,9 @@ pub(crate) fn run(options: &Options) -> Vec<Figure> {
         let mut values = vec![[0.0; 5]; servers.len()];
         for turn in turns(servers.len(), round) {
             values[turn] = herd(&servers[turn], &upstreams[turn], &blob);
+            if turn == 0 && values[turn][1] > 1.0 {
+                eprintln!("more than one download:\n{}", servers[turn].log());
+            }
         }
         values
     });

@@ -7,7 +7,7 @@ use crate::figures::{Figure, Goal};
 use crate::machine::{peak_resident, resident};
 use crate::options::Options;
 use crate::reader::Sending;
-use crate::rounds::rounds;
+use crate::rounds::as_they_come;
 use crate::servers::{Nginx, Server, cistern_of, distribution_of, runtime};
 use crate::upstream::{Thing, Upstream};
 
@@ -21,7 +21,7 @@ const IDLE_AFTER: Duration = Duration::from_secs(3);
 pub(crate) fn run(options: &Options) -> Vec<Figure> {
     let blob = Thing::blob(SIZE, 5000);
     let count = if options.without_distribution { 2 } else { 3 };
-    let rounds = rounds(options.rounds.min(3), &[], |_| {
+    let rounds = as_they_come(options.rounds.min(2), |_| {
         (0..count).map(|which| measure(which, &blob)).collect()
     });
     vec![

@@ -7,7 +7,7 @@ use cistern_tests::registry::RegistryBuilder;
 use super::warm::figure;
 use crate::figures::{Figure, Goal, Spread};
 use crate::options::Options;
-use crate::rounds::rounds;
+use crate::rounds::as_they_come;
 use crate::servers::{cistern_of, distribution_of, forget_cistern, runtime, store_of};
 use crate::upstream::Upstream;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(options: &Options) -> Vec<Figure> {
         let registry = runtime.block_on(registry.store(&store).start());
         (registry, began.elapsed().as_secs_f64() * 1000.0)
     };
-    let rounds = rounds(options.rounds, &[], |_| {
+    let rounds = as_they_come(options.rounds, |_| {
         forget_cistern(store.path());
         let (mut cistern, first) = timed(cistern_of(&upstream.url()));
         std::thread::sleep(WORKS_ON);

@@ -46,6 +46,23 @@ impl Warm {
         }
         // What a server does after a first answer is done by then.
         std::thread::sleep(Duration::from_secs(1));
+        let blobs = things
+            .iter()
+            .map(|(path, _)| path)
+            .filter(|path| path.contains("/blobs/"));
+        for (path, server) in
+            blobs.flat_map(|path| servers.iter().map(move |server| (path, server)))
+        {
+            let before = upstream.gets(path);
+            fetch(server.address(), path);
+            let url = server.url(path);
+            assert_eq!(
+                upstream.gets(path),
+                before,
+                "{url} was not kept:\n{}",
+                server.log()
+            );
+        }
         Self { runtime, servers }
     }
 

@@ -20,6 +20,8 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn listen() -> (Self, DefaultGuard) {
+        // Whether anybody listens is remembered for all threads; without this, a test that does not may decide it for one that does.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
