@@ -13,7 +13,7 @@ use crate::{
     growing::Growth,
     index::{BlobRecord, Stamp},
     memory::Trust,
-    pump::sync,
+    pump::{Promise, sync},
 };
 
 /// A blob could not be begun; the writer's end is given back, its readers still wait.
@@ -75,6 +75,17 @@ impl Blobs {
         let digest = *digest;
         self.core
             .off(move |core| core.put_blob(&digest, &bytes))
+            .await
+    }
+
+    /// Whether a blob of this size could be begun now: [`StorageError::Full`] below the reserve, [`StorageError::ReadOnly`]. To be
+    /// asked before its bytes are sent for; [`Blobs::start`] has the last word.
+    pub async fn has_room(&self, size: Option<u64>) -> Result<(), StorageError> {
+        self.core
+            .off(move |core| {
+                core.writable()?;
+                Promise::make(core, size.unwrap_or(0)).map(drop)
+            })
             .await
     }
 

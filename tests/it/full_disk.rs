@@ -14,7 +14,7 @@ use cistern_tests::store::Store;
 
 use crate::common::{
     MIB, REPOSITORY, SOON, assert_blob, assert_part, blob_path, holds, is_a_lie, kept, leftovers,
-    many, no_leftovers, pull,
+    many, no_leftovers, pull, pull_and_keep,
 };
 
 /// A small file system of its own below a store, unmounted when dropped.
@@ -236,24 +236,16 @@ async fn a_cache_on_a_full_disk_starts_serves_what_it_holds_and_passes_the_rest_
     let (held, other) = (held.build(), other.build());
     let upstream = upstream_with(&held).await;
     upstream.hold(&other, "team/other", &["v2"]);
-    for reserve in ["0", ""] {
-        let mut cache = mirror_of(&upstream.url())
-            .store(&store)
-            .set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
-        if reserve.is_empty() {
-            cache = mirror_of(&upstream.url()).store(&store);
-        } else {
-            // With room, once.
-            let mut first = cache.start().await;
-            pull(&first, REPOSITORY, "v1", &held).await;
-            kept(&first, &held.largest_blob().digest).await;
-            first.stop().await;
-            disk.fill(0);
-            cache = mirror_of(&upstream.url())
-                .store(&store)
-                .set("REGISTRY_STORAGE_CACHE_RESERVE", "0");
-        }
-        let mut cache = cache.start().await;
+    let cache = |reserve: &str| {
+        let cache = mirror_of(&upstream.url()).store(&store);
+        cache.set("REGISTRY_STORAGE_CACHE_RESERVE", reserve)
+    };
+    let mut with_room = cache("0").start().await;
+    pull_and_keep(&with_room, REPOSITORY, "v1", &held).await;
+    with_room.stop().await;
+    disk.fill(0);
+    for reserve in ["0", "256MiB"] {
+        let mut cache = cache(reserve).start().await;
         pull(&cache, REPOSITORY, "v1", &held).await;
         is_well(&cache).await;
         pull(&cache, "team/other", "v2", &other).await;

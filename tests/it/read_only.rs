@@ -13,7 +13,7 @@ use cistern_tests::store::Store;
 
 use crate::common::{
     MIB, REPOSITORY, assert_blob, assert_manifest, assert_part, blob_path, is_a_lie, manifest_path,
-    many, pull, pull_by_digest,
+    many, part_gets, pull, pull_by_digest, whole_gets,
 };
 
 fn read_only(upstream: &ScriptedUpstream, store: &Store) -> RegistryBuilder {
@@ -115,6 +115,34 @@ async fn passes_through(cache: &Registry, upstream: &ScriptedUpstream, other: &I
     assert!(!is_a_lie(&answer, layer) && (answer.status != 200 || !answer.is_complete()));
     lying.remove();
     assert_blob(&get(&path).send(&cache.host()).await, layer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_passed_through_crosses_the_link_once_for_each_caller_and_no_more() {
+    let upstream = ScriptedUpstream::start().await;
+    let blob = Item::random(7, 700_000);
+    upstream.hold_blob(&blob, REPOSITORY);
+    let path = blob_path(REPOSITORY, &blob.digest);
+    let below_reserve = mirror_of(&upstream.url()).set("REGISTRY_STORAGE_CACHE_RESERVE", "99%");
+    for cache in [read_only(&upstream, &Store::new()), below_reserve] {
+        let cache = cache.start().await;
+        upstream.forget_requests();
+        assert_blob(&get(&path).send(&cache.host()).await, &blob);
+        assert_eq!(
+            (whole_gets(&upstream, &path), part_gets(&upstream, &path)),
+            (1, 0)
+        );
+        let part = get(&path)
+            .range("bytes=1000-1999")
+            .send(&cache.host())
+            .await;
+        assert_part(&part, &blob, 1000, 1999);
+        assert_eq!(
+            (whole_gets(&upstream, &path), part_gets(&upstream, &path)),
+            (1, 1)
+        );
+        assert_eq!(upstream.bytes_sent(), 700_000 + 1000);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

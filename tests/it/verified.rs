@@ -1,4 +1,5 @@
-//! Nothing unverified is ever kept, or handed out as complete, under a digest.
+//! Nothing unverified is ever kept, or handed out as complete, under a digest: the last piece of a running download is released
+//! only when digest and length are verified (law 8).
 
 use cistern_tests::caller::{Answered, Ended, get};
 use cistern_tests::images::{Item, image, random_bytes};

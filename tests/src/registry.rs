@@ -370,6 +370,13 @@ impl Registry {
             ),
         ];
         launch.environment = fixed.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        if self.spec.product == Product::Cistern {
+            // The machine that runs the tests may have little room left, and that is seldom what is tested.
+            let reserve = ("REGISTRY_STORAGE_CACHE_RESERVE", "16MiB");
+            launch
+                .environment
+                .push((reserve.0.to_owned(), reserve.1.to_owned()));
+        }
         launch.environment.extend(self.spec.settings.clone());
         launch
     }

@@ -202,6 +202,8 @@ impl Blobs<'_> {
         }
         let waited = timeout(Patience::HEADERS.total, ready(running, named)).await;
         if let Some(error) = running.sources.refusal_of(&mirror.name) {
+            let key = (mirror.name.clone(), digest);
+            self.parts.refused_blobs.note_failure(key, &error);
             return Err(blob_error(digest, Asked::now(error)));
         }
         let size = match waited {

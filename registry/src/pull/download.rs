@@ -67,6 +67,9 @@ impl Download {
         let Ok(_slot) = self.parts.slots.acquire().await else {
             return growing.fail(DownloadFailed::Interrupted);
         };
+        if let Err(why) = self.parts.storage.blobs().has_room(self.size).await {
+            return self.not_kept(growing, &why);
+        }
         let answered = match self.ask_sources().await {
             Ok(answered) => answered,
             Err(errors) => {
@@ -86,6 +89,12 @@ impl Download {
         let Some((mirror, false)) = self.sources.get(0) else {
             return Ok(Some(blob));
         };
+        // The download that ended a moment ago has linked it, if it was shown that this repository holds it.
+        let repositories = self.parts.storage.repositories();
+        let holds = repositories.holds_blob(&mirror.name, &self.digest).await;
+        if holds.map_err(DownloadFailed::Storage)? {
+            return Ok(Some(blob));
+        }
         let asked = mirror
             .upstream
             .head_blob(&mirror.name_there, &self.digest)

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 
 use super::blobs::{Request, blob_error, part_of};
 use super::body::{BlobBody, BodyBroke};
-use super::{Asked, OpenedBlob, Parts, PullError, Served};
+use super::{Asked, OpenedBlob, Parts, PullError, Served, Want};
 use crate::metrics::UpstreamKind;
 use crate::upstream::{BlobAnswer, Part, UpstreamError};
 
@@ -17,6 +17,20 @@ const LAST_PIECE: usize = 64 * 1024;
 /// Opens a blob at the upstream for one caller.
 pub(super) async fn open(parts: &Parts, request: Request<'_>) -> Result<OpenedBlob, PullError> {
     let digest = request.digest;
+    if let Want::Part(range) = request.want {
+        // The whole is not sent for when a part of it is wanted.
+        let size = match request.named {
+            Some(size) => Ok(size),
+            None => told_size(parts, request).await,
+        };
+        match size.map(|size| (size, range.within(size))) {
+            Ok((size, Ok(part))) => return open_part(parts, request, part, size).await,
+            Ok((size, Err(_))) => return Err(PullError::RangeNotSatisfiable { size }),
+            // It may still tell with its answer to a GET.
+            Err(PullError::StillFetching) => {}
+            Err(error) => return Err(error),
+        }
+    }
     let answer = get(parts, request, Part::Whole).await?;
     let size = match answer.size.or(request.named) {
         Some(size) => size,
