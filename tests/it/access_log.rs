@@ -7,6 +7,7 @@ use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::{Answer, Gate};
 use serde_json::Value;
 
+use crate::common::kept;
 use crate::scene::{REPOSITORY, SOON, Scene, TAG_PATH, blob, manifest};
 
 const JSON: (&str, &str) = ("LOG_FORMATTER", "json");
@@ -103,8 +104,7 @@ async fn the_line_of_a_request_says_how_it_was_served() {
     assert_eq!(served(get(&by_digest)).await, "miss");
     assert_eq!(served(get(&by_digest)).await, "hit");
     assert_eq!(served(get(&scene.layer())).await, "miss");
-    // Until it is committed, others join the download.
-    scene.cache.logs("blob downloaded").await;
+    kept(&scene.cache, &scene.image.largest_blob().digest).await;
     assert_eq!(served(get(&scene.layer())).await, "hit");
     assert_eq!(served(get(TAG_PATH)).await, "miss");
     assert_eq!(served(get(TAG_PATH)).await, "hit");

@@ -11,6 +11,7 @@ use cistern_tests::{addresses, cistern};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+use crate::common::kept;
 use crate::scene::{SOON, Scene, TAG_PATH, cache_of, upstream};
 
 fn is_metrics(answer: &Answered) -> bool {
@@ -118,8 +119,8 @@ async fn metrics_are_on_the_debug_address_if_there_is_one() {
 async fn requests_are_counted_by_how_they_were_served() {
     let scene = Scene::with(&[("HTTP_DEBUG_PROMETHEUS_ENABLED", "true")]).await;
     scene.get(&scene.layer()).await;
-    // Until it is committed, others join the download.
-    scene.cache.logs("blob downloaded").await;
+    // Until it is in the store, a further caller joins the download.
+    kept(&scene.cache, &scene.image.largest_blob().digest).await;
     for _ in 0..2 {
         scene.get(&scene.layer()).await;
     }
