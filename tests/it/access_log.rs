@@ -325,7 +325,7 @@ async fn a_text_log_has_the_same_fields_and_no_caller_can_forge_a_line() {
     }
     assert!(line.contains("user_agent=\"docker/29 "), "{line}");
     assert!(
-        !line.contains("status=") && line.matches("\"").count() == 2,
+        !line.contains("status=") && line.matches('"').count() == 2,
         "{line}"
     );
     assert!(!scene.cache.log().contains(['\t', '\u{202e}']), "{line:?}");
