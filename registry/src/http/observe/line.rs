@@ -101,7 +101,7 @@ impl Line {
                     served = self.served.map(Label::text),
                     end = end.text(),
                     failure = self.failure,
-                    caller = self.caller().map(tracing::field::display),
+                    caller = asked_by(self.forwarded, self.peer).map(tracing::field::display),
                     user = self.authorization.as_ref().and_then(user_offered).map(|user| tracing::field::display(Escaped(user))),
                     user_agent = self.user_agent.as_ref().map(|agent| tracing::field::display(Escaped(text(agent)))),
                     ns = self.namespace().map(|namespace| tracing::field::display(Escaped(namespace))),
@@ -122,12 +122,6 @@ impl Line {
 }
 
 impl Line {
-    /// Who asked. A socket that listens to IPv6 too shows an IPv4 address in IPv6's clothes, by which nobody would look for it.
-    fn caller(&self) -> Option<IpAddr> {
-        let address = self.forwarded.or(self.peer.map(|peer| peer.ip()));
-        address.map(|address| address.to_canonical())
-    }
-
     /// The registry that a request which found nothing was meant for: the name may be why.
     fn namespace(&self) -> Option<String> {
         let query = self
@@ -139,8 +133,14 @@ impl Line {
     }
 }
 
+/// Who asked. A socket that listens to IPv6 too shows an IPv4 address in IPv6's clothes, by which nobody would look for it.
+pub(super) fn asked_by(forwarded: Option<IpAddr>, peer: Option<SocketAddr>) -> Option<IpAddr> {
+    let address = forwarded.or(peer.map(|peer| peer.ip()));
+    address.map(|address| address.to_canonical())
+}
+
 /// Milliseconds to the microsecond: most hits take less than one.
-fn milliseconds(lasted: Duration) -> f64 {
+pub(super) fn milliseconds(lasted: Duration) -> f64 {
     (lasted.as_secs_f64() * 1e6).round() / 1e3
 }
 
