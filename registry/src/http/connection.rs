@@ -55,9 +55,6 @@ where
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.buffer_bytes)
         .max_headers(limits.header_lines)
-        // A caller that has asked all it wanted may say so (`nc -N`, some proxies) and still waits for the answer. One that went
-        // away altogether looks the same, and is noticed when it is written to.
-        .half_close(true)
         // Bytes that stand for pieces of files must come to the socket as they are, not copied together.
         .writev(true)
         .serve_connection(TokioIo::new(socket), service_fn(answer));

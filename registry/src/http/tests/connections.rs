@@ -90,43 +90,6 @@ async fn a_body_that_breaks_ends_with_fin_even_when_the_caller_has_sent_more() {
 }
 
 #[tokio::test]
-async fn a_caller_that_says_it_has_nothing_more_to_ask_still_gets_its_answer() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut caller = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
-    let (socket, _) = listener.accept().await.unwrap();
-    let answer = |_: Request<Incoming>| async {
-        // As a miss would: nothing is there yet.
-        sleep(Duration::from_millis(200)).await;
-        let body = stream::iter([Ok(Bytes::from_static(b"some bytes"))]);
-        let body = AnswerBody::blob(BlobBody::Passing(body.boxed()), 10);
-        let response = Response::builder().header(header::CONTENT_LENGTH, 10);
-        Ok::<_, Infallible>(response.body(body).unwrap())
-    };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test waits for nothing but its caller's side"
-    )]
-    tokio::spawn(connection::run(
-        Socket::Plain(socket, Arc::default()),
-        answer,
-        Limits::default(),
-        Stopping::default(),
-    ));
-    send(&mut caller, "GET /v2/a/blobs/x", &[]).await;
-    caller.shutdown().await.unwrap();
-    let reply = read_reply(&mut caller, false).await;
-    assert_eq!((reply.status, &*reply.body), (200, &b"some bytes"[..]));
-    let mut rest = Vec::new();
-    timeout(PATIENCE, caller.read_to_end(&mut rest))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(rest.is_empty());
-}
-
-#[tokio::test]
 async fn requests_follow_each_other_on_one_connection_also_without_waiting() {
     let registry = Running::start().await;
     let digest = registry.put_blob("app", "some bytes").await;
