@@ -30,6 +30,7 @@ mod recovery;
 mod repositories;
 mod storage;
 mod stored_blob;
+mod uploads;
 mod uses;
 mod verify;
 
@@ -51,7 +52,8 @@ pub use crate::{
     listings::Listing,
     options::{Options, Reserve},
     piece::{FilePiece, Piece},
-    repositories::{Checked, Repositories, TagRecord},
+    repositories::{Checked, Referrer, Repositories, TagRecord},
     storage::Storage,
     stored_blob::StoredBlob,
+    uploads::{Turn, Upload, Uploads},
 };

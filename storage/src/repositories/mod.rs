@@ -5,14 +5,17 @@
 //! not tell. Both are one file, `cistern/revisions/<name>/_revisions/<alg>/<hex>`, which holds the media type. A tag's link may
 //! point at such a revision: Distribution then finds no manifest and asks its upstream.
 
+mod hosted;
 mod manifests;
 mod readable;
+mod referrers;
 mod tags;
 
 use std::{sync::Arc, time::SystemTime};
 
 use cistern_oci::{Digest, Manifest, RepositoryName, Tag};
 
+pub use self::referrers::Referrer;
 pub(crate) use self::tags::TagLocks;
 use crate::{StorageError, core::Core};
 
