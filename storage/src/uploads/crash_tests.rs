@@ -14,7 +14,7 @@ use super::{Turn, Upload};
 use crate::{
     Options, Reserve, Storage,
     testing::{
-        Place, image, name,
+        Place, image, in_memory, name,
         power::{Crash, RememberingDisk, write},
         read, sha256, some_bytes, tag,
     },
@@ -232,7 +232,7 @@ async fn check(story: &Story, blobs: &[Digest], manifests: &[Digest]) {
                 continue;
             }
             let when = format!("after {changes} of {count} changes, {crash:?}");
-            let place = tempfile::tempdir_in(memory()).unwrap();
+            let place = in_memory();
             write(&left, place.path());
             let storage = Storage::open(Options {
                 read_only: true,
@@ -246,16 +246,6 @@ async fn check(story: &Story, blobs: &[Digest], manifests: &[Digest]) {
             nothing_is_half(&storage, blobs, manifests, &when).await;
         }
         history.go_on();
-    }
-}
-
-/// A place that is fast, where there is one: nothing has to last.
-fn memory() -> std::path::PathBuf {
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() {
-        shared.to_owned()
-    } else {
-        std::env::temp_dir()
     }
 }
 

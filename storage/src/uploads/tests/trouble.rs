@@ -9,7 +9,9 @@ use super::{app, begin, holds, is_unknown, push, turn, turn_soon, uploads_on_dis
 use crate::{
     Clock, CommitError, Options, Reserve, Storage, StorageError,
     faults::Operation,
-    testing::{Place, blob_path, image, name, sha256, some_bytes, spawn, store, tag, until},
+    testing::{
+        Place, blob_path, image, in_memory, name, sha256, some_bytes, spawn, store, tag, until,
+    },
 };
 
 const EIO: i32 = 5;
@@ -251,7 +253,10 @@ async fn a_disk_that_fails_anywhere_in_a_push_leaves_nothing_half_and_it_can_be_
         Operation::CreateDirectories,
     ] {
         for passes in 0..40 {
-            let place = Place::new();
+            let place = Place {
+                directory: in_memory(),
+                ..Place::new()
+            };
             let storage = place.open().await;
             place.disk.fail(operation, "", passes, EIO);
             let pushed = push_image(&storage, &bytes, &manifest).await;
