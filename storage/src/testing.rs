@@ -16,6 +16,8 @@ use crate::{
     faults::FaultyDisk, growing,
 };
 
+pub(crate) mod power;
+
 /// What a test's readers are told.
 pub(crate) type Why = &'static str;
 
@@ -132,6 +134,16 @@ impl Place {
     /// Puts a blob there as another program would.
     pub(crate) fn adopt_blob(&self, digest: &Digest, bytes: &[u8]) {
         self.write(&blob_path(digest), bytes);
+    }
+}
+
+/// A directory in memory, where there is such a place: nothing in it has to last.
+pub(crate) fn in_memory() -> tempfile::TempDir {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() {
+        tempfile::tempdir_in(shared).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
     }
 }
 
