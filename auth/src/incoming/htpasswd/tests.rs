@@ -1,0 +1,1 @@
+//! Files as Apache makes them, changed under way.

@@ -1,0 +1,1 @@
+//! Who may write from where, address by address.
