@@ -112,8 +112,8 @@ impl Repositories {
                 namespace: namespace.to_owned(),
             });
         }
+        // The name as it was sent: what lives here has no other, beside Docker Hub neither.
         let upstream = match &self.upstream {
-            // The name as it was sent: what lives here has no other, at Docker Hub neither.
             Some(upstream) if !self.hosts(name) => upstream,
             Some(_) | None => return Ok(Repository::Hosted(Hosted { name: name.clone() })),
         };
@@ -122,6 +122,10 @@ impl Repositories {
         } else {
             name.clone()
         };
+        // One name in the store is one repository: `library/nginx` cannot live here while `nginx` is filled from there.
+        if self.hosts(&name) {
+            return Ok(Repository::Hosted(Hosted { name }));
+        }
         Ok(Repository::Mirror(Mirror {
             name_there: name.clone(),
             name,

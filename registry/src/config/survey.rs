@@ -24,6 +24,9 @@ pub(super) fn survey(tree: &Node) -> Vec<Finding> {
 fn walk(node: &Node, section: &str, findings: &mut Vec<Finding>) {
     for entry in node.entries() {
         let path = join(section, &entry.key);
+        if section == "auth" && entry.key.eq_ignore_ascii_case("none") {
+            continue;
+        }
         let known = if entry.key.contains('.') {
             Known::No
         } else {

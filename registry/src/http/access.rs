@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use cistern_auth::incoming::{Admitted, Challenge, Htpasswd, basic};
 use cistern_oci::Resource;
 use http::request::Parts;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use ipnet::IpNet;
 
 use super::Http;
@@ -89,19 +89,18 @@ pub(super) async fn admit(http: &Http, head: &Parts, asked: &Asked) -> Result<Ad
     if matches!(asked.target, Target::Page | Target::Unreadable(_)) {
         return Ok(Admitted::Anonymous);
     }
-    let refused = |why| ApiError::unauthorized(why, login.challenge.clone());
     match head.headers.get(header::AUTHORIZATION) {
         Some(shown) => match shown.to_str().ok().and_then(basic) {
             Some((user, password)) if login.users.verify(&user, &password).await => {
                 Ok(Admitted::User(user))
             }
-            Some(_) => Err(refused("the user or the password is wrong")),
-            None => Err(refused("log in with a user name and a password")),
+            Some(_) => Err(login.refuse("the user or the password is wrong")),
+            None => Err(login.refuse("log in with a user name and a password")),
         },
         None if http.access.anonymous_pull && only_reads(&head.method, asked) => {
             Ok(Admitted::Anonymous)
         }
-        None => Err(refused("log in with a user name and a password")),
+        None => Err(login.refuse("log in with a user name and a password")),
     }
 }
 
@@ -114,18 +113,22 @@ fn only_reads(method: &Method, asked: &Asked) -> bool {
     reads && !is_of_a_push
 }
 
-/// Where the caller is: at the other end of the connection, or where a trusted proxy says. None if nobody can tell, as behind a
-/// trusted proxy that forwards an address nobody can read: that one is not the proxy's own.
+/// Where the caller is: at the other end of the connection, or where a trusted proxy says. None if nobody can tell.
 pub(super) fn address_of(http: &Http, caller: &Caller, head: &Parts) -> Option<IpAddr> {
-    let peer = caller.peer?.ip().to_canonical();
-    let trusted = &http.settings.trusted_proxies;
-    let is_forwarded =
-        head.headers.contains_key(FORWARDED_FOR) && trusted.iter().any(|net| net.contains(&peer));
-    if is_forwarded {
-        forwarded_for(peer, &head.headers, trusted).map(|address| address.to_canonical())
-    } else {
-        Some(peer)
+    origin(
+        caller.peer?.ip(),
+        &head.headers,
+        &http.settings.trusted_proxies,
+    )
+}
+
+/// An address that a trusted proxy forwards and nobody can read is not the proxy's own, which may be allowed more.
+fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    if headers.contains_key(FORWARDED_FOR) && trusted.iter().any(|net| net.contains(&peer)) {
+        return forwarded_for(peer, headers, trusted).map(|address| address.to_canonical());
     }
+    Some(peer)
 }
 
 /// Lets a write to a hosted repository pass, or says why not: 403, and which setting to look at. `address` is [`address_of`] the
@@ -135,31 +138,41 @@ pub(super) fn may_write(
     address: Option<IpAddr>,
     admitted: &Admitted,
 ) -> Result<(), ApiError> {
-    if let (Some(login), Admitted::Anonymous) = (&http.access.login, admitted) {
-        return Err(ApiError::unauthorized(
-            "log in to push",
-            login.challenge.clone(),
-        ));
+    let access = &http.access;
+    if let (Some(login), Admitted::Anonymous) = (&access.login, admitted) {
+        return Err(login.refuse("log in to push"));
     }
-    let (may, where_from) = match &http.access.writers {
-        Writers::Anywhere => (true, ""),
-        Writers::Here => (
-            address.is_some_and(|address| address.is_loopback()),
-            "this registry takes writes from its own machine only: hosted.writefrom names the networks for others",
-        ),
-        Writers::In(networks) => (
-            address.is_some_and(|address| networks.iter().any(|net| net.contains(&address))),
-            "this registry takes writes from the networks in hosted.writefrom only",
-        ),
-    };
-    if may {
-        return Ok(());
+    access.writers.take(address).map_err(|why| {
+        let caller = address.map_or("unknown".to_owned(), |address| address.to_string());
+        ApiError::denied(format!("{why}; your address is {caller}"))
+    })
+}
+
+// === impl Login ===
+
+impl Login {
+    fn refuse(&self, why: &str) -> ApiError {
+        ApiError::unauthorized(why, self.challenge.clone())
     }
-    let caller = address.map_or_else(
-        || "whose address a proxy did not say".to_owned(),
-        |address| address.to_string(),
-    );
-    Err(ApiError::denied(format!("{where_from}; you are {caller}")))
+}
+
+// === impl Writers ===
+
+impl Writers {
+    fn take(&self, address: Option<IpAddr>) -> Result<(), &'static str> {
+        let (may, why) = match self {
+            Self::Anywhere => (true, ""),
+            Self::Here => (
+                address.is_some_and(|address| address.is_loopback()),
+                "writes are taken from this machine only, because there is no login; hosted.writefrom names networks for others",
+            ),
+            Self::In(networks) => (
+                address.is_some_and(|address| networks.iter().any(|net| net.contains(&address))),
+                "writes are taken from the networks in hosted.writefrom only",
+            ),
+        };
+        if may { Ok(()) } else { Err(why) }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ pub struct NamePattern(String);
 pub struct NotAPattern(String);
 
 impl NamePattern {
+    /// Whether there is no name that is not one of these.
+    pub fn is_every_name(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'*')
+    }
+
     /// Whether the name is one of these.
     pub fn matches(&self, name: &RepositoryName) -> bool {
         let (mut pattern, mut rest) = (self.0.as_bytes(), name.as_str().as_bytes());
@@ -59,5 +64,78 @@ impl FromStr for NamePattern {
 impl fmt::Display for NamePattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        let pattern: NamePattern = pattern.parse().unwrap();
+        pattern.matches(&name.parse().unwrap())
+    }
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters_slashes_too() {
+        for (pattern, name) in [
+            ("local/*", "local/a"),
+            ("local/*", "local/a/b/c"),
+            ("*", "a/b"),
+            ("*/edge", "a/b/edge"),
+            ("a*b", "ab"),
+            ("a*b", "axb/cb"),
+            ("a*b*c", "abbc"),
+            ("**", "a"),
+            ("local", "local"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_begins_alike_is_another() {
+        for (pattern, name) in [
+            ("local/*", "local"),
+            ("local/*", "locals/a"),
+            ("local/*", "my/local/a"),
+            ("local", "local/a"),
+            ("*/edge", "a/edge/b"),
+            ("a*b", "a"),
+            ("a*b*c", "acb"),
+        ] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn what_no_name_could_match_is_no_pattern() {
+        for text in [
+            "",
+            "Local/*",
+            "local/",
+            "/local",
+            "a//b",
+            "local/[a-z]",
+            "a b",
+            "-*",
+        ] {
+            let error = text.parse::<NamePattern>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_made_of_a_name_matches_it(name in "[a-c]{1,3}(/[a-c]{1,3}){0,3}", holes in prop::collection::vec(any::<(prop::sample::Index, prop::sample::Index)>(), 0..3)) {
+            let mut pattern = name.clone();
+            for (from, to) in holes {
+                let (from, to) = (from.index(pattern.len()), to.index(pattern.len()));
+                pattern.replace_range(from.min(to)..from.max(to), "*");
+            }
+            prop_assert!(matches(&pattern, &name));
+        }
     }
 }
