@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::Http;
 use super::connection::Caller;
 use super::error::ApiError;
-use super::observe::{FORWARDED_FOR, forwarded_for};
+use super::observe::{forwarded_for, is_forwarded};
 use super::request::{Asked, Target};
 use super::response::text;
 
@@ -125,7 +125,7 @@ pub(super) fn address_of(http: &Http, caller: &Caller, head: &Parts) -> Option<I
 /// An address that a trusted proxy forwards and nobody can read is not the proxy's own, which may be allowed more.
 fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = peer.to_canonical();
-    if headers.contains_key(FORWARDED_FOR) && trusted.iter().any(|net| net.contains(&peer)) {
+    if is_forwarded(headers) && trusted.iter().any(|net| net.contains(&peer)) {
         return forwarded_for(peer, headers, trusted).map(|address| address.to_canonical());
     }
     Some(peer)
