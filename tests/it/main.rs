@@ -37,6 +37,7 @@ mod ranges;
 mod read_only;
 mod real_clients;
 mod redirects;
+mod referrers;
 mod remembered;
 mod replayed_clients;
 mod repositories;

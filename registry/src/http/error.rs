@@ -161,14 +161,6 @@ impl ApiError {
     pub(super) fn no_uploads() -> Self {
         Self::not_found(ErrorCode::BlobUploadUnknown, "no push is known here")
     }
-
-    /// Referrers are not served; clients then look for the fallback tag. Not `NAME_UNKNOWN`, on which they give up.
-    pub(super) fn no_referrers() -> Self {
-        Self::not_found(
-            ErrorCode::Unsupported,
-            "the referrers API is not served here",
-        )
-    }
 }
 
 /// Paths that cannot be read.

@@ -116,6 +116,14 @@ pub(super) fn parameter_of<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str
         .map(|(_, value)| value)
 }
 
+/// All values of a query parameter, decoded.
+pub(super) fn parameters<'a>(head: &'a Parts, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+    let query = head.uri.query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .filter(move |(key, _)| key == name)
+        .map(|(_, value)| value)
+}
+
 // === impl Page ===
 
 impl<'a> Page<'a> {

@@ -3,6 +3,7 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod referrers;
 
 use cistern_auth::incoming::Admitted;
 use cistern_oci::Resource;
@@ -58,7 +59,9 @@ pub(super) async fn answer(
         (Resource::Blob(digest), true) => blobs::head(http, head, &repository, *digest).await,
         (Resource::Blob(digest), false) => blobs::get(http, head, &repository, *digest).await,
         (Resource::Tags, _) => lists::tags(http, head, &endpoint.repository, &repository).await,
-        (Resource::Referrers(_), _) => Err(ApiError::no_referrers()),
+        (Resource::Referrers(subject), _) => {
+            referrers::list(http, head, &endpoint.repository, &repository, subject).await
+        }
         (Resource::Uploads, _) => Err(ApiError::method_not_allowed(method)),
         (Resource::Upload(_), _) => Err(ApiError::no_uploads()),
     }?;
