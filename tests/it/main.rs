@@ -35,6 +35,7 @@ mod password_files;
 mod ranges;
 mod read_only;
 mod real_clients;
+mod real_pushes;
 mod redirects;
 mod remembered;
 mod replayed_clients;

@@ -45,21 +45,19 @@ impl Pusher {
         self.call(method, target).send(&self.host).await
     }
 
-    /// Begins an upload, and says where it goes on.
-    ///
-    /// # Panics
-    /// When it is refused.
-    pub async fn begin(&self, repository: &str) -> String {
+    /// Begins an upload. The answer's [`location`] says where it goes on.
+    pub async fn begin(&self, repository: &str) -> Answered {
         let target = format!("/v2/{repository}/blobs/uploads/");
-        let answer = self.call("POST", &target).body("").send(&self.host).await;
-        assert_eq!(answer.status, 202, "{target}: {}", answer.text());
-        location(&answer)
+        self.call("POST", &target).body("").send(&self.host).await
     }
 
-    /// Pushes a blob: begins, and sends all of it with its digest. The last answer.
+    /// Pushes a blob: begins, and sends all of it with its digest. The last answer that came.
     pub async fn blob(&self, repository: &str, blob: &Item) -> Answered {
-        let upload = self.begin(repository).await;
-        let target = with_query(&upload, "digest", &blob.digest);
+        let begun = self.begin(repository).await;
+        if begun.status != 202 {
+            return begun;
+        }
+        let target = with_query(&location(&begun), "digest", &blob.digest);
         let call = self.call("PUT", &target).body(blob.bytes.clone());
         call.header("Content-Type", "application/octet-stream")
             .send(&self.host)
