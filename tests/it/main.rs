@@ -32,6 +32,7 @@ mod odd_shapes;
 mod older_and_newer_store;
 mod outgoing;
 mod password_files;
+mod push_killed;
 mod ranges;
 mod read_only;
 mod real_clients;
