@@ -3,7 +3,11 @@
 //! Everything later in a request reads the answer of [`Repositories::find`] and never the name that was asked for: the name
 //! in the store and the name at the upstream may differ from it (Docker Hub's `library/`).
 
+mod pattern;
+
 use std::sync::Arc;
+
+pub use pattern::{NamePattern, NotAPattern};
 
 use cistern_oci::RepositoryName;
 
@@ -65,19 +69,26 @@ pub struct Repositories {
     upstream: Option<Upstream>,
     /// Lower-case host names, with and without port, that mean our upstream or ourselves.
     names: Arc<[String]>,
+    hosted: Arc<[NamePattern]>,
     docker_hub: bool,
 }
 
 impl Repositories {
     /// `upstream`: the one mirrored registry, or none, in which case every repository is hosted.
     /// `names`: every host name, with and without port, that clients may mean by `ns`: the upstream's, its aliases, our own.
-    pub fn new<'a>(upstream: Option<Upstream>, names: impl IntoIterator<Item = &'a str>) -> Self {
+    /// `hosted`: the repositories that live here although there is an upstream.
+    pub fn new<'a>(
+        upstream: Option<Upstream>,
+        names: impl IntoIterator<Item = &'a str>,
+        hosted: Vec<NamePattern>,
+    ) -> Self {
         let docker_hub = upstream
             .as_ref()
             .is_some_and(|upstream| upstream.host() == DOCKER_HUB);
         Self {
             upstream,
             names: names.into_iter().map(str::to_ascii_lowercase).collect(),
+            hosted: hosted.into(),
             docker_hub,
         }
     }
@@ -101,19 +112,30 @@ impl Repositories {
                 namespace: namespace.to_owned(),
             });
         }
-        let Some(upstream) = &self.upstream else {
-            return Ok(Repository::Hosted(Hosted { name: name.clone() }));
+        // The name as it was sent: what lives here has no other, beside Docker Hub neither.
+        let upstream = match &self.upstream {
+            Some(upstream) if !self.hosts(name) => upstream,
+            Some(_) | None => return Ok(Repository::Hosted(Hosted { name: name.clone() })),
         };
         let name = if self.docker_hub {
             with_library(name)
         } else {
             name.clone()
         };
+        // One name in the store is one repository: `library/nginx` cannot live here while `nginx` is filled from there.
+        if self.hosts(&name) {
+            return Ok(Repository::Hosted(Hosted { name }));
+        }
         Ok(Repository::Mirror(Mirror {
             name_there: name.clone(),
             name,
             upstream: upstream.clone(),
         }))
+    }
+
+    /// Whether the repository of this name lives here.
+    pub fn hosts(&self, name: &RepositoryName) -> bool {
+        self.upstream.is_none() || self.hosted.iter().any(|pattern| pattern.matches(name))
     }
 
     fn knows(&self, namespace: &str, own_host: Option<&str>) -> bool {

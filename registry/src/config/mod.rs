@@ -1,17 +1,20 @@
 //! What an operator wrote, made into a [`Config`] that is valid or into a list of all that is wrong with it.
 //!
 //! The keys are those of CNCF Distribution's `config.yml` and their `REGISTRY_…` environment twins, plus our own below
-//! `proxy`, `http` and `storage.cache`. This room reads text; it must not know HTTP, the store or the network.
+//! `proxy`, `http`, `hosted` and `storage.cache`. This room reads text; it must not know HTTP, the store or the network.
 
 mod address;
+mod auth;
 mod credentials;
 mod duration;
 mod environment;
 mod finding;
+mod hosted;
 mod http;
 mod keys;
 mod log;
 pub(crate) mod nearest;
+mod network;
 mod node;
 mod outgoing;
 mod proxy;
@@ -33,9 +36,11 @@ use reader::Reader;
 use source::Source;
 
 pub use address::{ListenAddress, ListenHost};
+pub use auth::HtpasswdFile;
 pub use credentials::{CredentialText, Credentials, Secret};
 pub use duration::written as written_duration;
 pub use finding::{ConfigErrors, Finding, Place, Severity};
+pub use hosted::Hosted;
 pub use http::{Http, MetricsAt};
 pub use log::{Log, LogFormat, LogLevel};
 pub use outgoing::{OutgoingProxies, OutgoingProxy};
@@ -55,6 +60,10 @@ pub struct Config {
     pub storage: Storage,
     /// `proxy`: the upstream, how fresh its tags must be, and what happens when it is away.
     pub proxy: Proxy,
+    /// `auth.htpasswd`: who may come in. None: everybody who reaches the port.
+    pub auth: Option<HtpasswdFile>,
+    /// `hosted`: which repositories live here beside the mirrored ones, and who may write to them.
+    pub hosted: Hosted,
     /// `https_proxy`, `http_proxy` and `no_proxy` of the environment: how the upstream is reached.
     pub outgoing: OutgoingProxies,
 }
@@ -151,16 +160,22 @@ impl Config {
         let storage = storage::read(reader);
         let http = http::read(reader);
         let proxy = proxy::read(reader, from);
+        let auth = auth::read(reader, from);
+        let hosted = hosted::read(reader);
         let scheme = proxy
             .as_ref()
             .and_then(|proxy| proxy.remote.as_ref())
             .map(|remote| remote.url.scheme());
         let outgoing = outgoing::read(reader, from.environment, scheme);
+        let (http, proxy, hosted) = (http?, proxy?, hosted?);
+        hosted::doubts(reader, &hosted, &proxy, &http, auth.as_ref());
         Some(Self {
-            http: http?,
+            http,
             log: log?,
             storage: storage?,
-            proxy: proxy?,
+            proxy,
+            auth,
+            hosted,
             outgoing,
         })
     }

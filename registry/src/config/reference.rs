@@ -19,12 +19,7 @@ pub fn reference_page() -> String {
     );
     for key in keys::all() {
         if let Standing::Refused { advice } = key.standing {
-            let path = if key.path == "auth" {
-                "auth.htpasswd`, `auth.token`, `auth.silly"
-            } else {
-                key.path
-            };
-            let _ = writeln!(page, "| `{path}` | {} | {advice} |", key.why);
+            let _ = writeln!(page, "| `{}` | {} | {advice} |", key.path, key.why);
         }
     }
     page.push_str("| `http.net: unix` | unix sockets are not listened on | set `http.addr` to an address such as `127.0.0.1:5000` |\n");

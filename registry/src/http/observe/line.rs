@@ -17,7 +17,7 @@ use crate::http::request_id::RequestId;
 use crate::metrics::{Action, Label};
 use crate::pull::Served;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(in crate::http) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What the line will say. Shares what it can with the request; formats nothing before it is written.
 pub(super) struct Line {
@@ -144,7 +144,7 @@ pub(super) fn user_offered(authorization: &HeaderValue) -> Option<String> {
 }
 
 /// The caller behind proxies we trust: the last address, read from the right, that is not one of theirs.
-pub(super) fn forwarded_for(
+pub(in crate::http) fn forwarded_for(
     peer: IpAddr,
     headers: &HeaderMap,
     trusted: &[IpNet],
