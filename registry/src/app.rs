@@ -6,15 +6,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cistern_auth::incoming::{Htpasswd, HtpasswdError};
 use cistern_auth::outgoing::{CredentialSource, SecretSource};
 use cistern_storage::{Clock, OpenError, Options, Storage, SystemClock};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, CredentialText, MetricsAt};
+use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
 use crate::http::admin::{Health, UpstreamReport};
-use crate::http::{Http, Limits, ListenError, Listening, Places, Settings, Stopping};
+use crate::http::{
+    Access, AccessOptions, Http, Limits, ListenError, Listening, Places, Settings, Stopping,
+};
 use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::repositories::Repositories;
@@ -29,6 +32,9 @@ pub enum StartError {
     /// The upstream's settings.
     #[error(transparent)]
     Upstream(#[from] UpstreamSetupError),
+    /// The file of users.
+    #[error("auth.htpasswd.path: {0}")]
+    Users(#[from] HtpasswdError),
     /// An address to listen on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -53,7 +59,11 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let upstream = upstream_of(config)?;
         let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
-        let repositories = Repositories::new(upstream, config.proxy.names());
+        let repositories = Repositories::new(
+            upstream,
+            config.proxy.names(),
+            config.hosted.repositories.clone(),
+        );
         let pull = Pull::new(PullOptions {
             storage: storage.clone(),
             tasks: tasks.clone(),
@@ -67,6 +77,7 @@ impl Server {
             repositories: repositories.clone(),
             pull,
             metrics: Arc::clone(&metrics),
+            access: access(config)?,
             settings: settings(config),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
@@ -166,6 +177,16 @@ fn credentials(config: &Config) -> CredentialSource {
             password: source(&given.password),
         },
     }
+}
+
+fn access(config: &Config) -> Result<Access, HtpasswdError> {
+    let users = |file: &HtpasswdFile| Ok((Htpasswd::open(&file.path)?, file.realm.clone()));
+    Ok(Access::new(AccessOptions {
+        htpasswd: config.auth.as_ref().map(users).transpose()?,
+        anonymous_pull: config.http.anonymous_pull,
+        write_from: config.hosted.write_from.clone(),
+        is_cache: config.proxy.remote.is_some(),
+    }))
 }
 
 fn tag_policy(config: &Config) -> TagPolicy {

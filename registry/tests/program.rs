@@ -37,7 +37,7 @@ fn file(directory: &Path, text: &str) -> String {
 }
 
 #[test]
-fn passwords_for_callers_stop_the_start_with_code_2_and_say_why() {
+fn passwords_that_nobody_made_stop_the_start_with_code_2_and_say_how_to_make_them() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(
         directory.path(),
@@ -47,7 +47,8 @@ fn passwords_for_callers_stop_the_start_with_code_2_and_say_why() {
         let (code, out, err) = outcome(cistern().args(arguments));
         assert_eq!((code, out.as_str()), (2, ""));
         assert!(
-            err.contains("config.yml:3: auth.htpasswd: not supported yet"),
+            err.contains("config.yml:5: auth.htpasswd.path: /p cannot be read")
+                && err.contains("htpasswd -Bbn USER PASSWORD > /p"),
             "{err}"
         );
     }

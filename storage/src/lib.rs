@@ -11,6 +11,7 @@ mod buffers;
 mod clock;
 mod core;
 mod disk;
+mod durable;
 mod error;
 mod expire;
 mod files;
@@ -30,6 +31,7 @@ mod recovery;
 mod repositories;
 mod storage;
 mod stored_blob;
+mod uploads;
 mod uses;
 mod verify;
 
@@ -51,7 +53,8 @@ pub use crate::{
     listings::Listing,
     options::{Options, Reserve},
     piece::{FilePiece, Piece},
-    repositories::{Checked, Repositories, TagRecord},
+    repositories::{Checked, Referrer, Repositories, TagRecord},
     storage::Storage,
     stored_blob::StoredBlob,
+    uploads::{Turn, Upload, Uploads},
 };

@@ -7,13 +7,14 @@ use cistern_oci::{Algorithm, Digest, RepositoryName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Blobs, Expired, Leases, Listing, OpenError, Options, Repositories, StorageError,
+    Blobs, Expired, Leases, Listing, OpenError, Options, Repositories, StorageError, Uploads,
     blob_writer::NewFile, core::Core, expire::Round, open, rebuild,
 };
 
 struct Parts {
     blobs: Blobs,
     repositories: Repositories,
+    uploads: Uploads,
     core: Arc<Core>,
 }
 
@@ -35,10 +36,12 @@ impl Storage {
             core.tasks.spawn_blocking(move || sweeping.sweep());
         }
         let (blobs, repositories) = (Blobs::new(&core), Repositories::new(&core));
+        let uploads = Uploads::new(&core);
         Ok(Self {
             parts: Arc::new(Parts {
                 blobs,
                 repositories,
+                uploads,
                 core,
             }),
         })
@@ -52,6 +55,11 @@ impl Storage {
     /// The repositories: tags, manifests, which blobs they hold.
     pub fn repositories(&self) -> &Repositories {
         &self.parts.repositories
+    }
+
+    /// The pushes of blobs that are under way.
+    pub fn uploads(&self) -> &Uploads {
+        &self.parts.uploads
     }
 
     /// What is being read, grown or pinned just now.
@@ -75,13 +83,16 @@ impl Storage {
         }
     }
 
-    /// Writes last uses and the index to disk, and lets go of idle memory. To be called now and then, and before the end.
+    /// Writes last uses and the index to disk, removes deleted blobs whose last reader is done, and lets go of idle memory. To be called now and then, and before the end.
     pub async fn flush(&self) -> Result<(), StorageError> {
         self.parts
             .core
             .off(|core| {
                 core.buffers.trim();
                 core.write_uses();
+                if !core.read_only {
+                    core.remove_remembered()?;
+                }
                 core.index
                     .flush()
                     .map_err(|error| StorageError::Index(error.to_string()))

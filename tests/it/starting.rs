@@ -50,10 +50,14 @@ async fn does_not_start(text: &str, says: &[&str]) {
 
 #[tokio::test]
 async fn a_protection_that_cannot_be_given_stops_the_start() {
-    let htpasswd = "version: 0.1\nauth:\n  htpasswd:\n    realm: basic\n    path: /etc/htpasswd\n";
-    does_not_start(htpasswd, &["auth.htpasswd", "everybody could pull"]).await;
+    let htpasswd = "version: 0.1\nauth:\n  htpasswd:\n    realm: basic\n    path: /nowhere\n";
+    let says = [
+        "auth.htpasswd.path",
+        "htpasswd -Bbn USER PASSWORD > /nowhere",
+    ];
+    does_not_start(htpasswd, &says).await;
     let token = "version: 0.1\nauth:\n  token:\n    realm: https://auth.example\n";
-    does_not_start(token, &["auth.token"]).await;
+    does_not_start(token, &["auth.token", "everybody could pull"]).await;
     let silly = "version: 0.1\nauth:\n  silly:\n    realm: x\n";
     does_not_start(silly, &["auth.silly"]).await;
     let tls =

@@ -1,5 +1,7 @@
 //! `cistern config check`: what will be served from where, who said so, and everything that is wrong or doubtful.
 
+mod access;
+
 use super::{Console, Environment, Exit, load_from};
 use crate::config::{
     Config, CredentialText, FileChoice, ListenHost, Loaded, LogFormat, LogLevel, MetricsAt, Proxy,
@@ -52,6 +54,9 @@ fn report(loaded: &Loaded, searched: bool, console: &mut Console<'_>) {
         ("store", store(config)),
         ("upstream", upstream(&config.proxy)),
         ("names", names(&config.proxy)),
+        ("callers", access::callers(config)),
+        ("hosted", access::hosted(config)),
+        ("writers", access::writers(config)),
         ("freshness", freshness(&config.proxy)),
         ("kept", kept(&config.proxy)),
         ("way out", way_out(config)),

@@ -65,10 +65,9 @@ async fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let server = Server::start(&loaded.config).await?;
     let upstream = loaded.config.proxy.remote.as_ref();
-    let upstream = upstream.map_or(
-        "none: only what is in the store is served, read-only",
-        |remote| remote.authority(),
-    );
+    let upstream = upstream.map_or("none: every repository is hosted here", |remote| {
+        remote.authority()
+    });
     let version = env!("CARGO_PKG_VERSION");
     let store = loaded.config.storage.root_directory.display();
     tracing::info!(version, address = %server.address(), %store, upstream, "serving");

@@ -150,6 +150,82 @@ fn config_check_of_no_upstream_says_that_repositories_are_hosted() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test writes the file of users that an operator would"
+)]
+fn config_check_says_who_may_write_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    let hash = "jane:$2y$04$hkeMDoqYpZnz8DqzLJLex.Si5DmJDw3v0CluLj7k2nSvZhS90f8Tu\n";
+    std::fs::write(&users, hash).unwrap();
+    let users = users.to_str().unwrap();
+    let upstream = ("REGISTRY_PROXY_REMOTEURL", "https://mcr.microsoft.com");
+    let hosted = ("REGISTRY_HOSTED_REPOSITORIES", "local/*,edge");
+    let login = ("REGISTRY_AUTH_HTPASSWD_PATH", users);
+    let from = ("REGISTRY_HOSTED_WRITEFROM", "10.0.0.0/8");
+    let trusted = ("REGISTRY_HTTP_TRUSTEDPROXIES", "127.0.0.0/8");
+    let delete = ("REGISTRY_STORAGE_DELETE_ENABLED", "true");
+    let anonymous = ("REGISTRY_HTTP_ANONYMOUSPULL", "true");
+    let read_only = ("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", "true");
+    for (settings, parts) in [
+        (
+            &[][..],
+            &["writers   everybody who reaches the address, without a login; deletes nothing"][..],
+        ),
+        (&[delete], &["may delete too"]),
+        (
+            &[from],
+            &["writers   everybody from 10.0.0.0/8, without a login"],
+        ),
+        (
+            &[login],
+            &[
+                "callers   whoever has a login of ",
+                "writers   whoever has a login;",
+            ],
+        ),
+        (
+            &[login, anonymous],
+            &["callers   everybody may read; a login of "],
+        ),
+        (
+            &[login, from],
+            &["writers   whoever has a login and comes from 10.0.0.0/8"],
+        ),
+        (
+            &[upstream],
+            &["writers   nobody: every repository mirrors the upstream"],
+        ),
+        (
+            &[upstream, hosted],
+            &[
+                "hosted    local/*, edge, never asked for upstream",
+                "writers   this machine only, without a login",
+                "through a proxy counts as the proxy, on this machine as this machine",
+            ],
+        ),
+        (
+            &[upstream, hosted, trusted],
+            &["but for those of 127.0.0.0/8, whose X-Forwarded-For counts"],
+        ),
+        (
+            &[upstream, hosted, login],
+            &["writers   whoever has a login;"],
+        ),
+        (&[read_only], &["writers   nobody: the store is read-only"]),
+    ] {
+        let mut environment = vec![("REGISTRY_CONFIGURATION_PATH", "/dev/null")];
+        environment.extend(settings);
+        let (exit, out, err) = cistern(&["config", "check"], &environment);
+        assert_eq!(exit, Exit::Success, "{err}");
+        for part in parts {
+            assert!(out.contains(part), "{part} is not in\n{out}");
+        }
+    }
+}
+
+#[test]
 fn a_health_check_without_a_server_is_one_line_and_a_failure() {
     let (exit, out, err) = cistern(&["healthcheck", "--url", "http://127.0.0.1:1"], &[]);
     assert_eq!((exit, out.as_str()), (Exit::Failure, ""));

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 
 use super::address::ListenAddress;
 use super::duration;
-use super::reader::{Problem, Reader, Written, flag};
+use super::network;
+use super::reader::{Problem, Reader, flag};
 
 /// The section `http`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Http {
     pub metrics: MetricsAt,
     /// `http.trustedproxies`: peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// `http.anonymouspull`: with `auth.htpasswd`, whoever shows no credentials may still read.
+    pub anonymous_pull: bool,
 }
 
 /// Where metrics are served; the text is the path, `/metrics` unless `http.debug.prometheus.path` says otherwise.
@@ -61,7 +64,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
     let drain_timeout = reader.value("http.draintimeout", duration::parse);
     let debug_address = reader.value("http.debug.addr", ListenAddress::parse);
     let metrics = metrics(reader, debug_address.is_some());
-    let trusted_proxies = networks(reader);
+    let trusted_proxies = network::list(reader, "http.trustedproxies");
+    let anonymous_pull = reader.value("http.anonymouspull", flag);
     Some(Http {
         address: address?,
         headers,
@@ -69,6 +73,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Http> {
         debug_address,
         metrics: metrics?,
         trusted_proxies,
+        anonymous_pull: anonymous_pull?,
     })
 }
 
@@ -151,26 +156,4 @@ fn metrics_path(text: &str) -> Result<String, Problem> {
             "write a path that begins with a slash, such as /metrics",
         )),
     }
-}
-
-fn networks(reader: &mut Reader<'_>) -> Vec<IpNet> {
-    const PATH: &str = "http.trustedproxies";
-    let written: Vec<Written> = reader.list(PATH);
-    written
-        .iter()
-        .filter_map(|written| reader.parse(PATH, written, network))
-        .collect()
-}
-
-fn network(text: &str) -> Result<IpNet, Problem> {
-    let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>()
-        .map(|net| net.trunc())
-        .or_else(|_| address())
-        .map_err(|_| {
-            Problem::new(
-                format!("`{text}` is no network"),
-                "write an address or a network, such as 10.0.0.7 or 172.16.0.0/12",
-            )
-        })
 }

@@ -1,17 +1,20 @@
 //! What an operator wrote, made into a [`Config`] that is valid or into a list of all that is wrong with it.
 //!
 //! The keys are those of CNCF Distribution's `config.yml` and their `REGISTRY_…` environment twins, plus our own below
-//! `proxy`, `http` and `storage.cache`. This room reads text; it must not know HTTP, the store or the network.
+//! `proxy`, `http`, `hosted` and `storage.cache`. This room reads text; it must not know HTTP, the store or the network.
 
 mod address;
+mod auth;
 mod credentials;
 mod duration;
 mod environment;
 mod finding;
+mod hosted;
 mod http;
 mod keys;
 mod log;
 pub(crate) mod nearest;
+mod network;
 mod node;
 mod outgoing;
 mod proxy;
@@ -44,6 +47,9 @@ pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
 pub use storage::{Reserve, Storage};
 
+pub use auth::HtpasswdFile;
+pub use hosted::Hosted;
+
 /// Everything a server is started with. A value of this type is valid: every address parses, every limit is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -55,6 +61,10 @@ pub struct Config {
     pub storage: Storage,
     /// `proxy`: the upstream, how fresh its tags must be, and what happens when it is away.
     pub proxy: Proxy,
+    /// `auth.htpasswd`: who may come in. None: everybody who reaches the port.
+    pub auth: Option<HtpasswdFile>,
+    /// `hosted`: which repositories live here beside the mirrored ones, and who may write to them.
+    pub hosted: Hosted,
     /// `https_proxy`, `http_proxy` and `no_proxy` of the environment: how the upstream is reached.
     pub outgoing: OutgoingProxies,
 }
@@ -151,16 +161,22 @@ impl Config {
         let storage = storage::read(reader);
         let http = http::read(reader);
         let proxy = proxy::read(reader, from);
+        let auth = auth::read(reader, from);
+        let hosted = hosted::read(reader);
         let scheme = proxy
             .as_ref()
             .and_then(|proxy| proxy.remote.as_ref())
             .map(|remote| remote.url.scheme());
         let outgoing = outgoing::read(reader, from.environment, scheme);
+        let (http, proxy, hosted) = (http?, proxy?, hosted?);
+        hosted::doubts(reader, &hosted, &proxy, &http, auth.as_ref());
         Some(Self {
-            http: http?,
+            http,
             log: log?,
             storage: storage?,
-            proxy: proxy?,
+            proxy,
+            auth,
+            hosted,
             outgoing,
         })
     }

@@ -75,6 +75,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Who wrote a key, even one with nothing under it.
+    pub(super) fn place_of(&self, path: &str) -> Option<Place> {
+        self.tree.find(path).map(|node| node.place.clone())
+    }
+
+    /// Whether anything is written under a key; an empty list is something, an empty text is not.
+    pub(super) fn says(&self, path: &str) -> bool {
+        self.tree.find(path).is_some_and(|node| match &node.value {
+            Value::Null => false,
+            Value::Text(text) => !text.is_empty(),
+            Value::List(_) | Value::Map(_) => true,
+        })
+    }
+
     /// The parsed value of a key, or of its default. None if there is neither, or if it does not parse: then that was noted.
     pub(super) fn value<T>(
         &mut self,

@@ -24,6 +24,9 @@ pub(super) fn survey(tree: &Node) -> Vec<Finding> {
 fn walk(node: &Node, section: &str, findings: &mut Vec<Finding>) {
     for entry in node.entries() {
         let path = join(section, &entry.key);
+        if section == "auth" && entry.key.eq_ignore_ascii_case("none") {
+            continue;
+        }
         let known = if entry.key.contains('.') {
             Known::No
         } else {
@@ -68,25 +71,8 @@ fn judge(key: &Key, entry: &Entry, findings: &mut Vec<Finding>) {
 
 /// A storage driver or a way of authenticating is chosen by being there; any other key by saying something.
 fn refuse(key: &Key, advice: &str, entry: &Entry) -> Vec<Finding> {
-    if key.path == "auth" {
-        let ways = entry
-            .node
-            .entries()
-            .iter()
-            .filter(|way| !way.key.eq_ignore_ascii_case("none"));
-        return ways
-            .map(|way| {
-                refusal(
-                    &join(key.path, &way.key),
-                    key.why,
-                    advice,
-                    &way.place,
-                    &way.node,
-                )
-            })
-            .collect();
-    }
-    if key.path.starts_with("storage.") || entry.node.says_something() {
+    let by_being_there = key.path.starts_with("storage.") || key.path.starts_with("auth.");
+    if by_being_there || entry.node.says_something() {
         return vec![refusal(
             key.path,
             key.why,
@@ -132,7 +118,15 @@ fn unknown(section: &str, path: &str, entry: &Entry) -> Finding {
             "there is no such key and no such storage driver",
             advice,
         ),
-        "proxy" | "storage.cache" => Finding::error(place, path, "there is no such key", advice),
+        "auth" => Finding::error(
+            place,
+            path,
+            "there is no such way to ask callers for credentials",
+            advice,
+        ),
+        "proxy" | "storage.cache" | "hosted" => {
+            Finding::error(place, path, "there is no such key", advice)
+        }
         _ => Finding::warning(
             place,
             path,

@@ -128,6 +128,17 @@ impl ApiError {
             .with(header::ALLOW, READING)
     }
 
+    /// Nobody, or somebody with the wrong password. `challenge` says what to show.
+    pub(super) fn unauthorized(why: &str, challenge: HeaderValue) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, why)
+            .with(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Somebody who may not do this.
+    pub(super) fn denied(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, why)
+    }
+
     /// More than one range. Lazy pullers fall back to single ranges on 400, and on no other status.
     pub(super) fn several_ranges(count: usize) -> Self {
         let message =
@@ -149,14 +160,6 @@ impl ApiError {
     /// Pushing is not possible here, so no push can be known.
     pub(super) fn no_uploads() -> Self {
         Self::not_found(ErrorCode::BlobUploadUnknown, "no push is known here")
-    }
-
-    /// Referrers are not served; clients then look for the fallback tag. Not `NAME_UNKNOWN`, on which they give up.
-    pub(super) fn no_referrers() -> Self {
-        Self::not_found(
-            ErrorCode::Unsupported,
-            "the referrers API is not served here",
-        )
     }
 }
 

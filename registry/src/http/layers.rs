@@ -92,7 +92,7 @@ impl Service {
         let observation = Observation::begin(&caller, &head, &asked, &request_id);
 
         // catch panic: a panic is a 500 with a request id, not a dropped socket
-        let answered = AssertUnwindSafe(service.inner(&head, body, &asked))
+        let answered = AssertUnwindSafe(service.inner(&caller, &head, body, &asked))
             .catch_unwind()
             .await;
         let answer = match answered.unwrap_or_else(|_| Err(ApiError::internal(&"panicked"))) {
@@ -106,17 +106,23 @@ impl Service {
     }
 
     /// The layers that may refuse, and the answer.
-    async fn inner(&self, head: &Parts, body: Incoming, asked: &Asked) -> Result<Answer, ApiError> {
+    async fn inner(
+        &self,
+        caller: &Caller,
+        head: &Parts,
+        body: Incoming,
+        asked: &Asked,
+    ) -> Result<Answer, ApiError> {
         // limits: of heads and connections in `listen`; a body is read by nobody but those who want it
 
         // access: before anything is looked up
-        access::admit(head, asked)?;
+        let admitted = access::admit(&self.http, head, asked).await?;
 
         // router: a page, or a path of the registry
         if asked.is_page() {
             return Ok(router::page(self.pages.clone(), head, body).await);
         }
-        api::answer(&self.http, head, asked).await
+        api::answer(&self.http, caller, &admitted, head, asked).await
     }
 
     fn with_headers(&self, mut answer: Answer, asked: &Asked, request_id: &RequestId) -> Answer {

@@ -31,6 +31,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
+pub use access::{Access, AccessOptions};
 pub use listen::{Limits, ListenError, Listening, Places, Stopping};
 
 use crate::metrics::Metrics;
@@ -47,6 +48,8 @@ pub struct Http {
     pub metrics: Arc<Metrics>,
     /// Whether this process and its store are well.
     pub health: admin::Health,
+    /// Who may ask, and who may write.
+    pub access: Access,
     /// What the configuration says about answers.
     pub settings: Settings,
 }

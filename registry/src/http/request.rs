@@ -106,9 +106,14 @@ fn action(method: &Method, target: &Target) -> Action {
 
 /// The value of a query parameter, decoded; the first if it comes several times.
 pub(super) fn parameter<'a>(head: &'a Parts, name: &str) -> Option<Cow<'a, str>> {
-    let query = head.uri.query()?;
+    parameters(head, name).next()
+}
+
+/// All values of a query parameter, decoded.
+pub(super) fn parameters<'a>(head: &'a Parts, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+    let query = head.uri.query().unwrap_or_default();
     url::form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == name)
+        .filter(move |(key, _)| key == name)
         .map(|(_, value)| value)
 }
 

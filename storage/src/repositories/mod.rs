@@ -5,14 +5,17 @@
 //! not tell. Both are one file, `cistern/revisions/<name>/_revisions/<alg>/<hex>`, which holds the media type. A tag's link may
 //! point at such a revision: Distribution then finds no manifest and asks its upstream.
 
+mod hosted;
 mod manifests;
 mod readable;
+mod referrers;
 mod tags;
 
 use std::{sync::Arc, time::SystemTime};
 
 use cistern_oci::{Digest, Manifest, RepositoryName, Tag};
 
+pub use self::referrers::Referrer;
 pub(crate) use self::tags::TagLocks;
 use crate::{StorageError, core::Core};
 
@@ -172,15 +175,8 @@ impl Repositories {
         digest: &Digest,
     ) -> Result<Option<Manifest>, StorageError> {
         let key = (of.clone(), *digest);
-        let memory = &self.core.memory;
-        if let Some(media_type) = memory.revisions.get(&key)
-            && let Some(bytes) = memory.bytes.get(digest)
-        {
-            return Ok(Some(Manifest {
-                digest: *digest,
-                media_type,
-                bytes,
-            }));
+        if let Some(manifest) = self.core.remembered_manifest(of, digest) {
+            return Ok(Some(manifest));
         }
         self.core
             .off(move |core| core.read_manifest(&key.0, &key.1))

@@ -50,16 +50,13 @@ pub(super) const KEYS: &[Key] = &[
     accepted("http.relativeurls", "URLs in answers are always relative."),
     accepted(
         "http.secret",
-        "It signs upload sessions, and a cache takes no uploads.",
+        "It signs the state of pushes on its way through clients; here that state stays on the disk.",
     ),
     accepted(
         "http.http2",
         "It concerns HTTP/2 over TLS; we speak HTTP/1.1.",
     ),
-    accepted(
-        "storage.delete",
-        "Nothing can be deleted through a cache; `proxy.ttl` works without it.",
-    ),
+    accepted("auth.none", "Without `auth.htpasswd` nobody is asked."),
     accepted(
         "storage.redirect",
         "Blobs are always served by the cache itself.",
@@ -79,7 +76,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     accepted(
         "storage.maintenance.uploadpurging",
-        "A cache takes no uploads, so none are left behind.",
+        "Pushes that nobody goes on with are always dropped after a day.",
     ),
     accepted(
         "health.storagedriver",
@@ -114,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
         "/healthz looks at the process and the store only",
     ),
     missing("middleware", "there are no middlewares"),
-    missing("notifications", "nobody is notified of pulls"),
+    missing("notifications", "nobody is notified of pulls and pushes"),
     missing(
         "redis",
         "no redis is used; descriptions of blobs are cached in the process",
@@ -127,13 +124,18 @@ pub(super) const KEYS: &[Key] = &[
     missing("compatibility", "schema 1 manifests are not converted"),
     missing(
         "validation",
-        "nothing is pushed to a cache, so nothing is validated",
+        "URLs and platforms named in manifests are not restricted",
     ),
     missing("policy", "repositories are not restricted by class"),
     refused(
-        "auth",
-        "callers are not asked for credentials yet, so everybody could pull",
-        "remove it and let only trusted networks reach http.addr, or put a proxy in front that asks for credentials",
+        "auth.token",
+        "tokens are not checked yet, so everybody could pull",
+        "use auth.htpasswd, or put a proxy in front that asks for credentials",
+    ),
+    refused(
+        "auth.silly",
+        "it lets everybody in who sends any credentials at all",
+        "use auth.htpasswd",
     ),
     refused(
         "http.tls",
@@ -157,7 +159,6 @@ pub(super) const KEYS: &[Key] = &[
     driver("storage.s3"),
     driver("storage.s3aws"),
     driver("storage.swift"),
-    later("hosted"),
     later("edge"),
     later("warm"),
 ];

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_path_is_a_key_a_section_or_below_one() {
         assert!(matches!(look_up("proxy.remoteurl"), Known::Key(_)));
-        assert!(matches!(look_up("auth.htpasswd.path"), Known::Below(_)));
+        assert!(matches!(look_up("auth.token.realm"), Known::Below(_)));
         assert!(matches!(look_up("http.debug"), Known::Section));
         assert!(matches!(look_up("proxyremote"), Known::No));
     }

@@ -76,6 +76,11 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         "`true` serves what is stored, passes the rest through, and writes nothing.",
     ),
+    theirs(
+        "storage.delete.enabled",
+        "false",
+        "`true`: tags, manifests and blobs of hosted repositories can be deleted; those of mirrored ones never.",
+    ),
     ours(
         "storage.cache.reserve",
         "",
@@ -122,6 +127,42 @@ pub(super) const KEYS: &[Key] = &[
             "",
             "Networks whose `X-Forwarded-For` is believed, such as `172.16.0.0/12`.",
         ),
+    ),
+    ours(
+        "http.anonymouspull",
+        "false",
+        "`true`: with `auth.htpasswd`, reading needs no login. `/v2/` then asks for none, so docker, podman and skopeo cannot push.",
+    ),
+    theirs(
+        "auth.htpasswd.realm",
+        "Cistern",
+        "What people are told they log in to.",
+    ),
+    theirs(
+        "auth.htpasswd.path",
+        "",
+        "A file of users with bcrypt hashes (`htpasswd -B`), read again when it changes; each of them may read and write.",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "hosted.repositories",
+            "",
+            "Repositories that live here and are never asked for upstream, such as `local/*`; `*` stands for anything. Without `proxy.remoteurl`: all.",
+        ),
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "hosted.writefrom",
+            "",
+            "Networks from which hosted repositories are written to; unset: anywhere, but this machine only with `proxy.remoteurl` and no `auth.htpasswd`.",
+        ),
+    ),
+    ours(
+        "hosted.incomplete",
+        "false",
+        "`true` also takes manifests whose blobs are not here.",
     ),
     theirs(
         "proxy.remoteurl",

@@ -69,7 +69,7 @@ fn the_file_of_the_stock_image_loads_with_one_warning() {
 }
 
 #[test]
-fn the_file_of_debians_package_is_refused_for_its_passwords_alone() {
+fn the_file_of_debians_package_is_refused_for_its_missing_users_alone() {
     let debian = STOCK.replace(
         "health:",
         "auth:\n  htpasswd:\n    realm: basic-realm\n    path: /etc/docker/registry\nhealth:",
@@ -77,7 +77,7 @@ fn the_file_of_debians_package_is_refused_for_its_passwords_alone() {
     let errors = Given::file(&debian).errors();
     assert_one(
         &errors,
-        &["/c.yml:17", "auth.htpasswd", "not supported yet"],
+        &["/c.yml:19", "auth.htpasswd.path", "cannot be read"],
     );
 }
 

@@ -1,5 +1,6 @@
 //! What an operator may write and what comes of it, over texts and maps alone.
 
+mod access;
 mod drop_in;
 mod environment;
 mod files;

@@ -5,11 +5,9 @@ use super::{Given, assert_one};
 #[test]
 fn no_protection_is_dropped_in_silence() {
     for (text, key) in [
-        ("auth: {htpasswd: {realm: r, path: /p}}", "auth.htpasswd"),
         ("auth: {token: {realm: r}}", "auth.token"),
         ("auth: {silly: {}}", "auth.silly"),
-        ("auth: htpasswd", "auth.htpasswd"),
-        ("auth: {plugin: {}}", "auth.plugin"),
+        ("auth: token", "auth.token"),
         ("http: {tls: {certificate: /c, key: /k}}", "http.tls"),
         ("http: {tls: {clientcas: [/ca]}}", "http.tls"),
         ("http: {tls: {letsencrypt: {cachefile: /c}}}", "http.tls"),
@@ -23,7 +21,6 @@ fn no_protection_is_dropped_in_silence() {
         ("storage: inmemory", "storage.inmemory"),
         ("proxy: {exec: {command: helper}}", "proxy.exec"),
         ("proxy: {remotenamespace: library}", "proxy.remotenamespace"),
-        ("hosted: {repositories: [a]}", "hosted"),
         ("edge: {x: 1}", "edge"),
         ("warm: {images: [a]}", "warm"),
     ] {
@@ -35,12 +32,7 @@ fn no_protection_is_dropped_in_silence() {
 #[test]
 fn the_environment_cannot_drop_one_either() {
     for (name, value, key) in [
-        ("REGISTRY_AUTH", "htpasswd", "auth.htpasswd"),
-        (
-            "REGISTRY_AUTH_HTPASSWD_PATH",
-            "/auth/htpasswd",
-            "auth.htpasswd",
-        ),
+        ("REGISTRY_AUTH", "silly", "auth.silly"),
         (
             "REGISTRY_AUTH_TOKEN_REALM",
             "https://auth.example.com",
@@ -73,16 +65,16 @@ fn the_environment_cannot_drop_one_either() {
 #[test]
 fn one_refusal_names_every_variable_behind_it() {
     let errors = Given::nothing()
-        .with("REGISTRY_AUTH", "htpasswd")
-        .with("REGISTRY_AUTH_HTPASSWD_REALM", "r")
-        .with("REGISTRY_AUTH_HTPASSWD_PATH", "/p")
+        .with("REGISTRY_AUTH", "token")
+        .with("REGISTRY_AUTH_TOKEN_REALM", "r")
+        .with("REGISTRY_AUTH_TOKEN_SERVICE", "s")
         .errors();
     assert_one(
         &errors,
         &[
             "REGISTRY_AUTH:",
-            "REGISTRY_AUTH_HTPASSWD_REALM",
-            "REGISTRY_AUTH_HTPASSWD_PATH",
+            "REGISTRY_AUTH_TOKEN_REALM",
+            "REGISTRY_AUTH_TOKEN_SERVICE",
         ],
     );
 }

@@ -3,19 +3,28 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod referrers;
 
+use cistern_auth::incoming::Admitted;
 use cistern_oci::Resource;
 use http::Method;
 use http::request::Parts;
 
-use super::Http;
+use super::connection::Caller;
 use super::error::ApiError;
 use super::request::{Asked, Target, is_write, parameter};
 use super::response::{self, Answer, NAMESPACE};
+use super::{Http, access};
 use crate::repositories::Repository;
 
 /// Answers a request below `/v2/`.
-pub(super) async fn answer(http: &Http, head: &Parts, asked: &Asked) -> Result<Answer, ApiError> {
+pub(super) async fn answer(
+    http: &Http,
+    caller: &Caller,
+    admitted: &Admitted,
+    head: &Parts,
+    asked: &Asked,
+) -> Result<Answer, ApiError> {
     let method = &head.method;
     let reads = *method == Method::GET || *method == Method::HEAD;
     let endpoint = match &asked.target {
@@ -38,6 +47,9 @@ pub(super) async fn answer(http: &Http, head: &Parts, asked: &Asked) -> Result<A
         http.repositories
             .find(&endpoint.repository, namespace.as_deref(), own_host)?;
     if !reads {
+        if let Repository::Hosted(_) = repository {
+            access::may_write(http, access::address_of(http, caller, head), admitted)?;
+        }
         return Err(ApiError::no_writes(why_no_writes(&repository)));
     }
     let answer = match (&endpoint.resource, method == Method::HEAD) {
@@ -47,7 +59,9 @@ pub(super) async fn answer(http: &Http, head: &Parts, asked: &Asked) -> Result<A
         (Resource::Blob(digest), true) => blobs::head(http, head, &repository, *digest).await,
         (Resource::Blob(digest), false) => blobs::get(http, head, &repository, *digest).await,
         (Resource::Tags, _) => lists::tags(http, head, &endpoint.repository, &repository).await,
-        (Resource::Referrers(_), _) => Err(ApiError::no_referrers()),
+        (Resource::Referrers(subject), _) => {
+            referrers::list(http, head, &endpoint.repository, &repository, subject).await
+        }
         (Resource::Uploads, _) => Err(ApiError::method_not_allowed(method)),
         (Resource::Upload(_), _) => Err(ApiError::no_uploads()),
     }?;

@@ -143,8 +143,13 @@ pub(super) fn user_offered(authorization: &HeaderValue) -> Option<String> {
     Some(String::from_utf8_lossy(&pair).into_owned())
 }
 
+/// Whether a proxy says whom it speaks for.
+pub(in crate::http) fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED_FOR)
+}
+
 /// The caller behind proxies we trust: the last address, read from the right, that is not one of theirs.
-pub(super) fn forwarded_for(
+pub(in crate::http) fn forwarded_for(
     peer: IpAddr,
     headers: &HeaderMap,
     trusted: &[IpNet],

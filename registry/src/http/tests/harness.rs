@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::WhenGone;
 use crate::http::admin::{Health, UpstreamReport};
-use crate::http::{Http, Limits, Listening, Places, Settings, Stopping};
+use crate::http::{Access, AccessOptions, Http, Limits, Listening, Places, Settings, Stopping};
 use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::repositories::Repositories;
@@ -67,10 +67,11 @@ impl Running {
             Arc::new(Metrics::new()),
         );
         let http = Http {
-            repositories: Repositories::new(None, ["mirror.example"]),
+            repositories: Repositories::new(None, ["mirror.example"], Vec::new()),
             pull: pull_from(&storage, &tasks, &metrics),
             metrics: Arc::clone(&metrics),
             health: health(setup.store_is_ill),
+            access: Access::new(AccessOptions::default()),
             settings: setup.settings,
         };
         let admin = root.path().join("admin.sock");
