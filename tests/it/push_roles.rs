@@ -274,7 +274,7 @@ async fn an_image_whose_blobs_are_missing_is_taken_only_where_that_is_allowed() 
             assert_eq!(answer.status, 201, "{}", answer.text());
             continue;
         }
-        assert_refused(&answer, 404, "MANIFEST_BLOB_UNKNOWN", &[]);
+        assert_refused(&answer, 400, "MANIFEST_BLOB_UNKNOWN", &[]);
         let said = answer.text();
         for (blob, is_missing) in image.blobs.iter().zip([false, true, true]) {
             assert_eq!(said.contains(&blob.digest), is_missing, "{said}");

@@ -38,6 +38,8 @@ pub use self::error::{Asked, PullError};
 pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::Links;
 pub use self::referrers::ReferrerList;
+/// What refers to a manifest, as an upstream or the store tells it.
+pub use crate::upstream::Referrer;
 
 use self::check::Outcome;
 use self::download::Suspects;
@@ -47,7 +49,7 @@ use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
-use crate::upstream::{Fault, Referrer, UpstreamError};
+use crate::upstream::{Fault, UpstreamError};
 
 /// How a request was answered: the log line's outcome and the metrics' label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

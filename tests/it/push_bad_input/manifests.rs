@@ -74,7 +74,7 @@ async fn a_manifest_of_four_mebibytes_is_taken_and_a_byte_more_is_not() {
     let scene = Scene::new().await;
     let (largest, larger) = (index_of(4 * MIB), index_of(4 * MIB + 1));
     let answer = scene.put_manifest("big", OCI_INDEX, larger.clone()).await;
-    assert_refused(&answer, 413, "SIZE_INVALID", &[]);
+    assert_refused(&answer, 413, "MANIFEST_INVALID", &[]);
     // Without a length it is found out only on the way.
     let call = scene.caller.call("PUT", &manifest_path(REPOSITORY, "big"));
     let call = call

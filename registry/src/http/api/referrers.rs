@@ -16,8 +16,8 @@ use super::super::Http;
 use super::super::error::ApiError;
 use super::super::request::{Page, parameter, parameters};
 use super::super::response::{self, Answer};
+use crate::pull::Referrer;
 use crate::repositories::Repository;
-use crate::upstream::Referrer;
 
 /// Says which filters were heeded.
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
