@@ -113,9 +113,14 @@ async fn with_a_file_of_users_nothing_is_answered_without_a_login() {
         let answer = request.clone().send(&host).await;
         assert_asked_to_log_in(&answer);
         assert_refused(&answer, 401, "UNAUTHORIZED", &["log in"]);
-        for (user, password) in [("jane", "crayon"), ("nobody", "pencil"), ("", "")] {
+        for (user, password, says) in [
+            ("jane", "crayon", "is wrong"),
+            ("nobody", "pencil", "is wrong"),
+            ("", "", "log in"),
+        ] {
             let wrong = request.clone().basic(user, password).send(&host).await;
             assert_asked_to_log_in(&wrong);
+            assert_refused(&wrong, 401, "UNAUTHORIZED", &[says]);
         }
         let token = request.header("Authorization", "Bearer abc");
         assert_asked_to_log_in(&token.send(&host).await);

@@ -43,6 +43,7 @@ mod read_only;
 mod real_clients;
 mod real_pushes;
 mod redirects;
+mod referrers;
 mod remembered;
 mod replayed_clients;
 mod repositories;

@@ -89,18 +89,22 @@ pub(super) async fn admit(http: &Http, head: &Parts, asked: &Asked) -> Result<Ad
     if matches!(asked.target, Target::Page | Target::Unreadable(_)) {
         return Ok(Admitted::Anonymous);
     }
-    match head.headers.get(header::AUTHORIZATION) {
-        Some(shown) => match shown.to_str().ok().and_then(basic) {
-            Some((user, password)) if login.users.verify(&user, &password).await => {
-                Ok(Admitted::User(user))
-            }
-            Some(_) => Err(login.refuse("the user or the password is wrong")),
-            None => Err(login.refuse("log in with a user name and a password")),
-        },
-        None if http.access.anonymous_pull && only_reads(&head.method, asked) => {
+    let ask = || login.refuse("log in with a user name and a password");
+    let Some(shown) = head.headers.get(header::AUTHORIZATION) else {
+        return if http.access.anonymous_pull && only_reads(&head.method, asked) {
             Ok(Admitted::Anonymous)
+        } else {
+            Err(ask())
+        };
+    };
+    match shown.to_str().ok().and_then(basic) {
+        // Some clients without a login show an empty one.
+        Some((user, _)) if user.is_empty() => Err(ask()),
+        Some((user, password)) if login.users.verify(&user, &password).await => {
+            Ok(Admitted::User(user))
         }
-        None => Err(login.refuse("log in with a user name and a password")),
+        Some(_) => Err(login.refuse("the user or the password is wrong")),
+        None => Err(ask()),
     }
 }
 
