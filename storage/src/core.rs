@@ -1,6 +1,7 @@
 //! What all parts of the store share: paths, disk, clock, index, memory. Decides nothing.
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -47,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) linking: RwLock<()>,
     /// Bytes that running downloads may still write.
     pub(crate) promised: Mutex<u64>,
+    /// Blobs that nobody links any more, but somebody held on to when their last link went.
+    pub(crate) unlinked: Mutex<HashSet<Digest>>,
     /// Tells this run's temporary files from those that another one left behind.
     pub(crate) run: String,
     pub(crate) next_file: AtomicU64,

@@ -7,6 +7,8 @@
 //! cistern/format                                   which index format `index` has
 //! cistern/index/                                   derived facts; may be deleted while nothing runs
 //! cistern/partials/<alg>-<hex>.<run>.<n>.new       a blob being written by this run; gone with it
+//! cistern/uploads/<id>/data                        the bytes so far of a push that is under way
+//! cistern/uploads/<id>/about                       whose push it is, and when it began
 //! cistern/quarantine/<alg>-<hex>.<n>               blobs whose bytes proved damaged, a bounded number
 //! cistern/revisions/<name>/_revisions/<alg>/<hex>  media types that the manifest's own bytes do not tell
 //! cistern/listings/<name>/_listings/<kind>         what upstreams listed
@@ -15,7 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cistern_oci::{Digest, RepositoryName, Tag};
+use cistern_oci::{Digest, RepositoryName, Tag, UploadId};
 
 /// How the temporary file of a blob in the making ends.
 const NEW: &str = ".new";
@@ -158,6 +160,23 @@ impl Layout {
             .and_then(|rest| rest.rsplit_once('.'))
             .and_then(|(rest, _)| rest.rsplit_once('.'))
             .is_some_and(|(_, of_run)| of_run != run)
+    }
+
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.own.join("uploads")
+    }
+
+    /// The directory of one push.
+    pub(crate) fn upload(&self, id: &UploadId) -> PathBuf {
+        self.uploads().join(id.as_str())
+    }
+
+    pub(crate) fn upload_data(&self, id: &UploadId) -> PathBuf {
+        self.upload(id).join("data")
+    }
+
+    pub(crate) fn upload_about(&self, id: &UploadId) -> PathBuf {
+        self.upload(id).join("about")
     }
 
     pub(crate) fn quarantine(&self) -> PathBuf {

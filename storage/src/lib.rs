@@ -11,6 +11,7 @@ mod buffers;
 mod clock;
 mod core;
 mod disk;
+mod durable;
 mod error;
 mod expire;
 mod files;

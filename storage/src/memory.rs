@@ -1,6 +1,8 @@
 //! What is kept in memory so that warm requests touch neither the index nor more of the disk than they must. Only positive
 //! facts, bounded, and taken back by the one writer when they end.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use cistern_oci::{Digest, MediaType, RepositoryName, Tag};
 use moka::sync::Cache;
@@ -42,6 +44,8 @@ pub(crate) struct Memory {
     pub(crate) layers: Cache<(RepositoryName, Digest), ()>,
     /// Tags whose link was compared with the index in this run.
     pub(crate) tags: Cache<(RepositoryName, Tag), TagRecord>,
+    /// Directories whose names, up to the root, this run has made durable; only such as are never removed.
+    pub(crate) settled: Cache<PathBuf, ()>,
 }
 
 impl Memory {
@@ -60,6 +64,7 @@ impl Memory {
             revisions: Cache::new(FACTS),
             layers: Cache::new(FACTS),
             tags: Cache::new(FACTS),
+            settled: Cache::new(FACTS),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Opening a store: the lock, the index, what Distribution and earlier runs left. Never walks the blobs.
 
 use std::{
+    collections::HashSet,
     hash::{BuildHasher, RandomState},
     io,
     panic::catch_unwind,
@@ -82,6 +83,7 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         pumps: TaskTracker::new(),
         linking: RwLock::new(()),
         promised: Mutex::new(0),
+        unlinked: Mutex::new(HashSet::new()),
         run: format!("{:x}-{:x}", process::id(), RandomState::new().hash_one(0)),
         next_file: AtomicU64::new(0),
         lock,

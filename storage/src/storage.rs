@@ -83,13 +83,16 @@ impl Storage {
         }
     }
 
-    /// Writes last uses and the index to disk, and lets go of idle memory. To be called now and then, and before the end.
+    /// Writes last uses and the index to disk, removes deleted blobs whose last reader is done, and lets go of idle memory. To be called now and then, and before the end.
     pub async fn flush(&self) -> Result<(), StorageError> {
         self.parts
             .core
             .off(|core| {
                 core.buffers.trim();
                 core.write_uses();
+                if !core.read_only {
+                    core.remove_remembered()?;
+                }
                 core.index
                     .flush()
                     .map_err(|error| StorageError::Index(error.to_string()))

@@ -16,6 +16,8 @@ use crate::{
     faults::FaultyDisk, growing,
 };
 
+pub(crate) mod power;
+
 /// What a test's readers are told.
 pub(crate) type Why = &'static str;
 

@@ -156,6 +156,40 @@ fn knows_what_manifests_name(index: &dyn Index) {
     assert_eq!(index.manifest(&of, &two).unwrap(), None);
 }
 
+fn knows_which_manifests_say_something_about_another(index: &dyn Index) {
+    let (of, other) = (name("team/app"), name("team/app2"));
+    let mut about = [sha256(b"r1"), sha256(b"r2"), sha256(b"r3")];
+    about.sort();
+    let subject = sha256(b"subject");
+    let with_subject = |subject| ManifestRecord {
+        subject,
+        ..manifest(&[], &[])
+    };
+    for digest in &about {
+        index
+            .set_manifest(&of, digest, &with_subject(Some(subject)))
+            .unwrap();
+    }
+    let long = Digest::of(cistern_oci::Algorithm::Sha512, b"subject");
+    index
+        .set_manifest(&other, &about[0], &with_subject(Some(long)))
+        .unwrap();
+    assert_eq!(index.referrers(&of, &subject).unwrap(), about);
+    assert_eq!(index.referrers(&of, &long).unwrap(), []);
+    assert_eq!(index.referrers(&other, &subject).unwrap(), []);
+    assert_eq!(index.referrers(&other, &long).unwrap(), [about[0]]);
+    assert_eq!(index.referrers(&name("team"), &subject).unwrap(), []);
+    index
+        .set_manifest(&of, &about[1], &with_subject(None))
+        .unwrap();
+    index.forget_manifest(&of, &about[0]).unwrap();
+    assert_eq!(index.referrers(&of, &subject).unwrap(), [about[2]]);
+    index.forget_manifest(&of, &about[2]).unwrap();
+    index.forget_manifest(&of, &about[1]).unwrap();
+    index.forget_manifest(&other, &about[0]).unwrap();
+    assert_eq!(index.referrers(&other, &long).unwrap(), []);
+}
+
 fn lists_manifests_in_pages(index: &dyn Index) {
     let mut all: Vec<(RepositoryName, Digest)> = Vec::new();
     for of in ["p", "p-q", "p/q", "pq"] {
@@ -193,6 +227,7 @@ fn all_promises(index: &dyn Index) {
     keeps_the_last_use(index);
     keeps_tags_apart(index);
     knows_what_manifests_name(index);
+    knows_which_manifests_say_something_about_another(index);
     lists_manifests_in_pages(index);
     knows_whether_it_is_complete(index);
 }

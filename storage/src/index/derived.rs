@@ -163,6 +163,10 @@ impl Derived {
         self.ask(|index| index.names(of, digest))
     }
 
+    pub(crate) fn referrers(&self, of: &RepositoryName, subject: &Digest) -> Vec<Digest> {
+        self.ask(|index| index.referrers(of, subject))
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.ask(Index::is_complete)
     }

@@ -1,6 +1,10 @@
 //! The index of a store that must not be written to, or whose index cannot be opened: gone with the process.
 
-use std::{collections::BTreeMap, ops::Bound, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    time::SystemTime,
+};
 
 use cistern_oci::{Digest, RepositoryName, Tag};
 use parking_lot::Mutex;
@@ -21,6 +25,8 @@ struct Facts {
     manifests: BTreeMap<(RepositoryName, Digest), ManifestRecord>,
     /// Repository, what is named, and by which manifest.
     names: BTreeMap<(RepositoryName, Digest, Digest), u64>,
+    /// Repository, subject, and which manifest says something about it.
+    referrers: BTreeSet<(RepositoryName, Digest, Digest)>,
     complete: bool,
 }
 
@@ -28,6 +34,9 @@ impl Facts {
     fn forget_names(&mut self, of: &RepositoryName, digest: &Digest, record: &ManifestRecord) {
         for named in record.named() {
             self.names.remove(&(of.clone(), named.digest, *digest));
+        }
+        if let Some(subject) = record.subject {
+            self.referrers.remove(&(of.clone(), subject, *digest));
         }
     }
 }
@@ -131,6 +140,9 @@ impl Index for MemoryIndex {
                 .names
                 .insert((of.clone(), named.digest, *digest), named.size);
         }
+        if let Some(subject) = record.subject {
+            facts.referrers.insert((of.clone(), subject, *digest));
+        }
         Ok(())
     }
 
@@ -162,6 +174,16 @@ impl Index for MemoryIndex {
         Ok(next
             .filter(|((repository, named, _), _)| repository == of && named == digest)
             .map(|(_, size)| *size))
+    }
+
+    fn referrers(&self, of: &RepositoryName, subject: &Digest) -> IndexResult<Vec<Digest>> {
+        let facts = self.facts.lock();
+        let first = (of.clone(), *subject, Digest::Sha256([0; 32]));
+        let found = facts.referrers.range(first..);
+        Ok(found
+            .take_while(|(repository, about, _)| repository == of && about == subject)
+            .map(|(_, _, digest)| *digest)
+            .collect())
     }
 
     fn is_complete(&self) -> IndexResult<bool> {

@@ -22,7 +22,7 @@ pub(crate) use self::{
 };
 
 /// The number of the index format. An index of another format is moved aside and rebuilt.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Why the index could not answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -77,6 +77,9 @@ pub(crate) trait Index: Send + Sync + 'static {
     ) -> IndexResult<Vec<(RepositoryName, Digest, ManifestRecord)>>;
     /// The size that a manifest of this repository gives for this digest.
     fn names(&self, of: &RepositoryName, digest: &Digest) -> IndexResult<Option<u64>>;
+
+    /// The manifests of this repository whose subject is this digest, sorted.
+    fn referrers(&self, of: &RepositoryName, subject: &Digest) -> IndexResult<Vec<Digest>>;
 
     /// Whether every file of the store was looked at once.
     fn is_complete(&self) -> IndexResult<bool>;

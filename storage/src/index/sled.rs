@@ -26,6 +26,7 @@ pub(crate) struct SledIndex {
     tags: Tree,
     manifests: Tree,
     names: Tree,
+    referrers: Tree,
     meta: Tree,
 }
 
@@ -53,6 +54,7 @@ impl SledIndex {
             tags: database.open_tree("tags.v1")?,
             manifests: database.open_tree("manifests.v1")?,
             names: database.open_tree("names.v1")?,
+            referrers: database.open_tree("referrers.v1")?,
             meta: database.open_tree("meta.v1")?,
             database,
         })
@@ -65,6 +67,9 @@ impl SledIndex {
                 batch.remove(name_key(of, &named.digest, digest).as_bytes());
             }
             self.names.apply_batch(batch)?;
+            if let Some(subject) = record.subject {
+                self.referrers.remove(name_key(of, &subject, digest))?;
+            }
         }
         Ok(())
     }
@@ -193,6 +198,9 @@ impl Index for SledIndex {
             );
         }
         self.names.apply_batch(batch)?;
+        if let Some(subject) = record.subject {
+            self.referrers.insert(name_key(of, &subject, digest), &[])?;
+        }
         put(&self.manifests, &key(of, digest), record)
     }
 
@@ -225,6 +233,15 @@ impl Index for SledIndex {
             Some(entry) => read(&entry?.1).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn referrers(&self, of: &RepositoryName, subject: &Digest) -> IndexResult<Vec<Digest>> {
+        let prefix = format!("{of}\0{subject}\0");
+        self.referrers
+            .scan_prefix(&prefix)
+            .keys()
+            .map(|key| part(text(&key?)?.get(prefix.len()..).unwrap_or_default()))
+            .collect()
     }
 
     fn is_complete(&self) -> IndexResult<bool> {

@@ -127,7 +127,7 @@ async fn a_lost_index_is_made_anew_and_everything_is_served_meanwhile() {
 
 #[tokio::test]
 async fn an_index_of_another_format_is_moved_aside() {
-    for format in [r#"{"index":999,"more":true}"#, "", "{"] {
+    for format in [r#"{"index":999,"more":true}"#, r#"{"index":1}"#, "", "{"] {
         let place = Place::new();
         let storage = place.open().await;
         let manifest = fill(&place, &storage).await;
@@ -142,7 +142,8 @@ async fn an_index_of_another_format_is_moved_aside() {
             !place.root().join("cistern/index.aside/old").exists(),
             "one is kept"
         );
-        assert_eq!(place.text("cistern/format"), r#"{"index":1}"#);
+        // The shape that the first Cistern reads too: to it this is another format.
+        assert_eq!(place.text("cistern/format"), r#"{"index":2}"#);
     }
 }
 
@@ -280,7 +281,7 @@ async fn a_store_of_twenty_thousand_blobs_opens_at_once() {
     let disk: Arc<FaultyDisk> = Arc::clone(&place.disk);
     let index =
         crate::index::SledIndex::open(&place.root().join("cistern/index"), 8 << 20).unwrap();
-    place.write("cistern/format", br#"{"index":1}"#);
+    place.write("cistern/format", br#"{"index":2}"#);
     place.write("docker/registry/v2/blobs/x", b"");
     for number in 0..20_000_u64 {
         let stamp = crate::index::Stamp {

@@ -64,11 +64,26 @@ impl Core {
         Ok(())
     }
 
-    fn remember(&self, of: &RepositoryName, manifest: &Manifest) {
+    pub(super) fn remember(&self, of: &RepositoryName, manifest: &Manifest) {
         self.memory.keep(&manifest.digest, &manifest.bytes);
         self.memory
             .revisions
             .insert((of.clone(), manifest.digest), manifest.media_type.clone());
+    }
+
+    /// A manifest that a repository holds, if it is in memory.
+    pub(super) fn remembered_manifest(
+        &self,
+        of: &RepositoryName,
+        digest: &Digest,
+    ) -> Option<Manifest> {
+        let media_type = self.memory.revisions.get(&(of.clone(), *digest))?;
+        let bytes = self.memory.bytes.get(digest)?;
+        Some(Manifest {
+            digest: *digest,
+            media_type,
+            bytes,
+        })
     }
 
     pub(crate) fn read_manifest(

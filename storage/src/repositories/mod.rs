@@ -175,15 +175,8 @@ impl Repositories {
         digest: &Digest,
     ) -> Result<Option<Manifest>, StorageError> {
         let key = (of.clone(), *digest);
-        let memory = &self.core.memory;
-        if let Some(media_type) = memory.revisions.get(&key)
-            && let Some(bytes) = memory.bytes.get(digest)
-        {
-            return Ok(Some(Manifest {
-                digest: *digest,
-                media_type,
-                bytes,
-            }));
+        if let Some(manifest) = self.core.remembered_manifest(of, digest) {
+            return Ok(Some(manifest));
         }
         self.core
             .off(move |core| core.read_manifest(&key.0, &key.1))

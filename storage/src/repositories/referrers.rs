@@ -1,11 +1,13 @@
-//! Which manifests of a repository say something about another one.
+//! Which manifests of a repository say something about another one. The index tells which; what a listing says about each is
+//! read from its bytes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use cistern_oci::{Digest, MediaType, RepositoryName};
+use cistern_oci::{Digest, Manifest, ManifestKind, ManifestLinks, MediaType, RepositoryName};
+use serde_json::value::RawValue;
 
 use super::Repositories;
-use crate::StorageError;
+use crate::{StorageError, core::Core};
 
 /// A manifest that names another one as its subject, as a descriptor of the referrers listing has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,39 @@ pub struct Referrer {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Referrer {
+    /// What a listing says about a manifest, if its subject is this digest.
+    fn of(manifest: &Manifest, subject: &Digest) -> Option<Self> {
+        let links = ManifestLinks::read(&manifest.bytes).ok()?;
+        if links.subject.as_ref()?.digest != *subject {
+            return None;
+        }
+        let config = links
+            .config
+            .filter(|_| links.kind == ManifestKind::Image)
+            .map(|config| config.media_type.as_str().to_owned());
+        Some(Self {
+            digest: manifest.digest,
+            media_type: manifest.media_type.clone(),
+            size: manifest.bytes.len() as u64,
+            artifact_type: links.artifact_type.or(config),
+            annotations: annotations(&manifest.bytes).unwrap_or_default(),
+        })
+    }
+}
+
+/// The annotations of a manifest; those that are no texts are left out.
+fn annotations(bytes: &[u8]) -> Option<BTreeMap<String, String>> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(bytes).ok()?;
+    let raw = members.get("annotations")?.get();
+    let all: BTreeMap<String, &RawValue> = serde_json::from_str(raw).ok()?;
+    Some(
+        all.into_iter()
+            .filter_map(|(key, value)| Some((key, serde_json::from_str(value.get()).ok()?)))
+            .collect(),
+    )
+}
+
 impl Repositories {
     /// The manifests of this repository whose subject is this digest, sorted by digest. The subject need not be there.
     pub async fn referrers(
@@ -29,7 +64,43 @@ impl Repositories {
         of: &RepositoryName,
         subject: &Digest,
     ) -> Result<Vec<Referrer>, StorageError> {
-        let _ = (of, subject);
-        Ok(Vec::new())
+        let (of, subject) = (of.clone(), *subject);
+        self.core
+            .off(move |core| core.referrers(&of, &subject))
+            .await
     }
 }
+
+impl Core {
+    fn referrers(
+        self: &Arc<Self>,
+        of: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Vec<Referrer>, StorageError> {
+        if !self.index.is_scanned(of) {
+            self.index.scan(of, || self.index_manifests(of, || true))?;
+        }
+        let mut found = Vec::new();
+        for digest in self.index.referrers(of, subject) {
+            if let Some(manifest) = self.held_manifest(of, &digest)? {
+                found.extend(Referrer::of(&manifest, subject));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A manifest of a repository, from memory if it is there.
+    fn held_manifest(
+        &self,
+        of: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Manifest>, StorageError> {
+        match self.remembered_manifest(of, digest) {
+            Some(manifest) => Ok(Some(manifest)),
+            None => self.read_manifest(of, digest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

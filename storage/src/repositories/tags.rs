@@ -14,6 +14,7 @@ use super::{Checked, TagRecord};
 use crate::{
     StorageError,
     core::Core,
+    durable::{ABOVE_TAG, ABOVE_TAG_INDEX},
     index::{StoredTag, nanoseconds, time},
 };
 
@@ -133,6 +134,44 @@ impl OneTag<'_> {
         let directory = self.core.layout.tag(&self.key.0, &self.key.1);
         self.remove_index_links(&directory.join("index"))?;
         let _ = self.core.disk.remove_directory(&directory);
+        Ok(was_there)
+    }
+
+    /// Points it at a manifest that the repository holds, durably. Nothing happens when it does not hold it: then it was removed
+    /// after it was put, and its tags went with it.
+    pub(crate) fn keep(&self, to: &Digest) -> Result<(), StorageError> {
+        self.core.writable()?;
+        let (of, tag) = &self.key;
+        let (link, history) = (self.link(), self.core.layout.tag_index_link(of, tag, to));
+        let prepared = (
+            self.core.prepare_link(&history, to)?,
+            self.core.prepare_link(&link, to)?,
+        );
+        {
+            let _adding = self.core.linking.read();
+            if !self.core.has_revision(of, to)? {
+                return Ok(());
+            }
+            prepared.0.rename(&history)?;
+            self.core.memory.tags.invalidate(&self.key);
+            prepared.1.rename(&link)?;
+        }
+        self.core.settle(&history, ABOVE_TAG_INDEX)?;
+        self.core.settle(&link, ABOVE_TAG)?;
+        self.core.index.forget_tag(of, tag);
+        let record = TagRecord {
+            digest: *to,
+            checked_at: None,
+            source: None,
+        };
+        self.core.memory.tags.insert(self.key.clone(), record);
+        Ok(())
+    }
+
+    /// As [`OneTag::remove`], durably.
+    pub(crate) fn remove_durably(&self) -> Result<bool, StorageError> {
+        let was_there = self.remove()?;
+        self.core.settle(&self.link(), ABOVE_TAG)?;
         Ok(was_there)
     }
 

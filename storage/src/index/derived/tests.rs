@@ -90,6 +90,9 @@ impl Index for Failing {
     fn names(&self, of: &RepositoryName, digest: &Digest) -> IndexResult<Option<u64>> {
         self.ask(|inner| inner.names(of, digest))
     }
+    fn referrers(&self, of: &RepositoryName, subject: &Digest) -> IndexResult<Vec<Digest>> {
+        self.ask(|inner| inner.referrers(of, subject))
+    }
     fn is_complete(&self) -> IndexResult<bool> {
         self.ask(Index::is_complete)
     }
