@@ -3,15 +3,17 @@
 //! Everything later in a request reads the answer of [`Repositories::find`] and never the name that was asked for: the name
 //! in the store and the name at the upstream may differ from it (Docker Hub's `library/`).
 
-mod pattern;
-
 use std::sync::Arc;
-
-pub use pattern::{NamePattern, NotAPattern};
 
 use cistern_oci::RepositoryName;
 
 use crate::upstream::Upstream;
+
+#[cfg(test)]
+mod lives_here;
+mod pattern;
+
+pub use pattern::{NamePattern, NotAPattern};
 
 /// A repository as a request may use it.
 #[derive(Clone)]

@@ -61,7 +61,9 @@ fn the_example_shows_every_key() {
             key == "loglevel"
                 || example
                     .lines()
-                    .any(|text| text.trim_start().starts_with(&line)),
+                    // Some only by being there choose a way that Distribution then wants to go.
+                    .map(|text| text.trim_start_matches([' ', '#']))
+                    .any(|text| text.starts_with(&line)),
             "{key} is not in the example"
         );
     }

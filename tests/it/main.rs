@@ -6,6 +6,7 @@
     reason = "test code: a failed step must end the test at once with its place, and tests own their files and tasks"
 )]
 
+mod access;
 mod access_log;
 mod admin;
 mod catalog;

@@ -146,4 +146,8 @@ impl fmt::Debug for Htpasswd {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests write the files that an operator would"
+)]
 mod tests;

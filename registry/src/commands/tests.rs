@@ -150,6 +150,10 @@ fn config_check_of_no_upstream_says_that_repositories_are_hosted() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test writes the file of users that an operator would"
+)]
 fn config_check_says_who_may_write_where() {
     let folder = tempfile::tempdir().unwrap();
     let users = folder.path().join("users");

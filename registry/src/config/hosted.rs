@@ -58,7 +58,7 @@ pub(super) fn doubts(
     auth: Option<&HtpasswdFile>,
 ) {
     match proxy.remote {
-        None => warn(
+        None if !hosted.repositories.is_empty() => warn(
             reader,
             REPOSITORIES,
             "every repository is hosted here, whatever it says: there is no upstream",
@@ -81,7 +81,7 @@ pub(super) fn doubts(
             "it matches every name, so the upstream is never asked",
             "name only those that live here, such as local/*",
         ),
-        Some(_) => {}
+        None | Some(_) => {}
     }
     if hosted.lets_this_machine_write() && auth.is_none() && !forwards_from_here(http) {
         let what =
@@ -120,8 +120,8 @@ fn anonymous_pull(reader: &mut Reader<'_>, http: &Http, auth: Option<&HtpasswdFi
         Some(_) => warn(
             reader,
             PATH,
-            "/v2/ asks for no login, so clients that look only there, docker among them, pull and cannot push",
-            "push with clients that answer a 401 of any request, or live without it",
+            "/v2/ asks for no login, so clients that look only there (docker, podman, skopeo) can pull and cannot push",
+            "push with clients that answer a 401 of any request, such as containerd, or remove it",
         ),
         None => warn(
             reader,

@@ -36,11 +36,9 @@ use reader::Reader;
 use source::Source;
 
 pub use address::{ListenAddress, ListenHost};
-pub use auth::HtpasswdFile;
 pub use credentials::{CredentialText, Credentials, Secret};
 pub use duration::written as written_duration;
 pub use finding::{ConfigErrors, Finding, Place, Severity};
-pub use hosted::Hosted;
 pub use http::{Http, MetricsAt};
 pub use log::{Log, LogFormat, LogLevel};
 pub use outgoing::{OutgoingProxies, OutgoingProxy};
@@ -48,6 +46,9 @@ pub use proxy::{Proxy, WhenGone};
 pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
 pub use storage::{Reserve, Storage};
+
+pub use auth::HtpasswdFile;
+pub use hosted::Hosted;
 
 /// Everything a server is started with. A value of this type is valid: every address parses, every limit is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]

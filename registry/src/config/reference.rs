@@ -13,6 +13,7 @@ pub fn reference_page() -> String {
     );
     page.push_str(" and reads past them.\n\n");
     page.push_str(&reference_table());
+    page.push_str(ACCESS);
     page.push_str("\n## Keys that stop the start\n\nThey decide who may come in, how the wire is protected, where bytes live or what is");
     page.push_str(
         " served, and are not supported yet.\n\n| key | why | instead |\n|---|---|---|\n",
@@ -95,6 +96,28 @@ Which file is read:
 - **`proxy.remoteurl`** may be `host`, `host:port`, a URL with or without a slash at its end, or `$upstream:443`, which stands for
   `IOTEDGE_PARENTHOSTNAME` of the environment. Without a scheme it is https. `docker.io` is Docker Hub.
 - **Proxies** on the way out: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, or the same in lower case; upper case wins, as in Go programs.
-- **Mistakes**: an unknown key below `proxy`, `storage` or `storage.cache` is an error, elsewhere a warning; an unknown `REGISTRY_…` variable is a
+- **Mistakes**: an unknown key below `proxy`, `hosted`, `auth`, `storage` or `storage.cache` is an error, elsewhere a warning; an unknown `REGISTRY_…` variable is a
   warning. All findings are reported at once.
+";
+
+const ACCESS: &str = "
+## Who may come in, and who may write
+
+| `auth.htpasswd` | `proxy.remoteurl` | who writes to hosted repositories |
+|---|---|---|
+| set | either | whoever has a login; from the networks in `hosted.writefrom` only, if that is set |
+| not set | set | this machine only (127.0.0.0/8 and ::1), or the networks in `hosted.writefrom` |
+| not set | not set | everybody who reaches the address, as with Distribution, or the networks in `hosted.writefrom` |
+
+`cistern config check` says which of these holds. Mirrored repositories take writes from nobody: 405.
+
+- **Logins**: `htpasswd -Bbn USER PASSWORD >> FILE`; only bcrypt counts, as with Distribution. Every user of the file may read and write everything.
+  The file is read again when it changes: a new user gets in at once, one taken out may go on for a second. Passwords cross the wire in the
+  clear: let a proxy in front speak TLS. A file that is missing or lets nobody in stops the start. `/healthz`, `/readyz` and the metrics ask for no login.
+- **`http.anonymouspull`** lets read whoever shows no login. `/v2/` then asks for none, and clients that look only there (docker, podman, skopeo,
+  buildah) do not send theirs: they pull, and cannot push. Clients that answer a 401 of any request, such as containerd, can. A wrong login is refused everywhere.
+- **Addresses**: a caller that comes through a proxy has the proxy's address. One on this machine, nginx or the IoT Edge API proxy, counts as this
+  machine, so that whoever reaches it may push: name it in `http.trustedproxies`, then the address in `X-Forwarded-For` counts. In a container with a
+  published port, `docker push` on the host itself comes from the bridge, such as 172.17.0.1: name that in `hosted.writefrom`.
+- **Push to port 5000**: the stock IoT Edge API proxy refuses bodies beyond 1 MiB.
 ";

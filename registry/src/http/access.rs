@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::Http;
 use super::connection::Caller;
 use super::error::ApiError;
-use super::observe::{FORWARDED_FOR, forwarded_for};
+use super::observe::{forwarded_for, is_forwarded};
 use super::request::{Asked, Target};
 use super::response::text;
 
@@ -89,18 +89,22 @@ pub(super) async fn admit(http: &Http, head: &Parts, asked: &Asked) -> Result<Ad
     if matches!(asked.target, Target::Page | Target::Unreadable(_)) {
         return Ok(Admitted::Anonymous);
     }
-    match head.headers.get(header::AUTHORIZATION) {
-        Some(shown) => match shown.to_str().ok().and_then(basic) {
-            Some((user, password)) if login.users.verify(&user, &password).await => {
-                Ok(Admitted::User(user))
-            }
-            Some(_) => Err(login.refuse("the user or the password is wrong")),
-            None => Err(login.refuse("log in with a user name and a password")),
-        },
-        None if http.access.anonymous_pull && only_reads(&head.method, asked) => {
+    let ask = || login.refuse("log in with a user name and a password");
+    let Some(shown) = head.headers.get(header::AUTHORIZATION) else {
+        return if http.access.anonymous_pull && only_reads(&head.method, asked) {
             Ok(Admitted::Anonymous)
+        } else {
+            Err(ask())
+        };
+    };
+    match shown.to_str().ok().and_then(basic) {
+        // Some clients without a login show an empty one.
+        Some((user, _)) if user.is_empty() => Err(ask()),
+        Some((user, password)) if login.users.verify(&user, &password).await => {
+            Ok(Admitted::User(user))
         }
-        None => Err(login.refuse("log in with a user name and a password")),
+        Some(_) => Err(login.refuse("the user or the password is wrong")),
+        None => Err(ask()),
     }
 }
 
@@ -125,7 +129,7 @@ pub(super) fn address_of(http: &Http, caller: &Caller, head: &Parts) -> Option<I
 /// An address that a trusted proxy forwards and nobody can read is not the proxy's own, which may be allowed more.
 fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = peer.to_canonical();
-    if headers.contains_key(FORWARDED_FOR) && trusted.iter().any(|net| net.contains(&peer)) {
+    if is_forwarded(headers) && trusted.iter().any(|net| net.contains(&peer)) {
         return forwarded_for(peer, headers, trusted).map(|address| address.to_canonical());
     }
     Some(peer)

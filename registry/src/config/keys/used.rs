@@ -131,7 +131,7 @@ pub(super) const KEYS: &[Key] = &[
     ours(
         "http.anonymouspull",
         "false",
-        "`true`: with `auth.htpasswd`, reading needs no login. `/v2/` then asks for none, so `docker push` with a login fails.",
+        "`true`: with `auth.htpasswd`, reading needs no login. `/v2/` then asks for none, so docker, podman and skopeo cannot push.",
     ),
     theirs(
         "auth.htpasswd.realm",

@@ -175,7 +175,7 @@ fn settings_of_hosting_that_do_nothing_or_too_much_are_warnings() {
         ),
         (
             "http: {anonymouspull: true}\nauth: {htpasswd: {path: /users}}".to_owned(),
-            ["http.anonymouspull", "pull and cannot push"],
+            ["http.anonymouspull", "can pull and cannot push"],
         ),
     ] {
         assert_one(&with_users(&text).warnings(), &parts);

@@ -65,16 +65,16 @@ fn the_environment_cannot_drop_one_either() {
 #[test]
 fn one_refusal_names_every_variable_behind_it() {
     let errors = Given::nothing()
-        .with("REGISTRY_AUTH", "htpasswd")
-        .with("REGISTRY_AUTH_HTPASSWD_REALM", "r")
-        .with("REGISTRY_AUTH_HTPASSWD_PATH", "/p")
+        .with("REGISTRY_AUTH", "token")
+        .with("REGISTRY_AUTH_TOKEN_REALM", "r")
+        .with("REGISTRY_AUTH_TOKEN_SERVICE", "s")
         .errors();
     assert_one(
         &errors,
         &[
             "REGISTRY_AUTH:",
-            "REGISTRY_AUTH_HTPASSWD_REALM",
-            "REGISTRY_AUTH_HTPASSWD_PATH",
+            "REGISTRY_AUTH_TOKEN_REALM",
+            "REGISTRY_AUTH_TOKEN_SERVICE",
         ],
     );
 }

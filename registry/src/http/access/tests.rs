@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-use super::{Access, AccessOptions, FORWARDED_FOR, Writers, origin};
+use super::{Access, AccessOptions, Writers, origin};
 
 fn nets(texts: &[&str]) -> Vec<IpNet> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -18,7 +18,7 @@ fn takes(writers: &Writers, address: &str) -> bool {
 fn came_from(peer: &str, forwarded: &[&str], trusted: &[&str]) -> Option<String> {
     let mut headers = HeaderMap::new();
     for line in forwarded {
-        headers.append(FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+        headers.append("x-forwarded-for", HeaderValue::from_str(line).unwrap());
     }
     let address = origin(peer.parse().unwrap(), &headers, &nets(trusted));
     address.map(|address| address.to_string())

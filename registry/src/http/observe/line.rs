@@ -17,7 +17,7 @@ use crate::http::request_id::RequestId;
 use crate::metrics::{Action, Label};
 use crate::pull::Served;
 
-pub(in crate::http) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What the line will say. Shares what it can with the request; formats nothing before it is written.
 pub(super) struct Line {
@@ -141,6 +141,11 @@ pub(super) fn user_offered(authorization: &HeaderValue) -> Option<String> {
     let end = pair.iter().position(|byte| *byte == b':')?;
     pair.truncate(end);
     Some(String::from_utf8_lossy(&pair).into_owned())
+}
+
+/// Whether a proxy says whom it speaks for.
+pub(in crate::http) fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED_FOR)
 }
 
 /// The caller behind proxies we trust: the last address, read from the right, that is not one of theirs.
