@@ -40,6 +40,9 @@ use crate::pull::Pull;
 use crate::push::Push;
 use crate::repositories::Repositories;
 
+/// The target of the access log's lines, by which whoever formats the log knows them.
+pub(crate) const ACCESS: &str = "cistern::access";
+
 /// Everything an answer can need. Built once by the app, shared by all listeners.
 pub struct Http {
     /// Which repository a name means.

@@ -106,7 +106,11 @@ fn action(method: &Method, target: &Target) -> Action {
 
 /// The value of a query parameter, decoded; the first if it comes several times.
 pub(super) fn parameter<'a>(head: &'a Parts, name: &str) -> Option<Cow<'a, str>> {
-    let query = head.uri.query()?;
+    parameter_of(head.uri.query()?, name)
+}
+
+/// The same, of a query.
+pub(super) fn parameter_of<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value)

@@ -2,12 +2,14 @@
 //! back as it came, never rebuilt.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cistern_oci::{RepositoryName, Resource, Tag};
 use http::Method;
 use http::header::HeaderMap;
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 
 use super::body::{read_all, require_bare};
@@ -22,12 +24,16 @@ const PER_PAGE: &str = "n=1000";
 /// Registries make pages as small as 50 tags.
 const MOST_PAGES: usize = 4000;
 /// Pages without a single new tag that are borne before the upstream is taken to run in circles.
-const MOST_STALE_PAGES: usize = 10;
+const MOST_STALE_PAGES: usize = 3;
+/// How long an upstream may go on paging. Callers are gone long before; this is for the pages that never end.
+const MOST_TIME: Duration = Duration::from_mins(5);
 /// Far more than a page of 1000, for registries that send all they have at once.
 const MOST_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One page as it was received.
 struct Page {
+    /// Where it was asked for.
+    url: Url,
     body: Bytes,
     next: Option<Url>,
     error: UpstreamError,
@@ -57,8 +63,9 @@ impl Shared {
         let mut tags = BTreeSet::new();
         let mut visited = HashSet::new();
         let mut stale_pages = 0;
-        let first = self.first_page(of, heard).await?;
-        let mut page = first;
+        let began = Instant::now();
+        let mut page = self.first_page(of, heard).await?;
+        visited.insert(page.url.clone());
         loop {
             let before = tags.len();
             let list: TagList = serde_json::from_slice(&page.body)
@@ -76,6 +83,7 @@ impl Shared {
             if !visited.insert(next.clone())
                 || visited.len() > MOST_PAGES
                 || stale_pages > MOST_STALE_PAGES
+                || began.elapsed() > MOST_TIME
             {
                 return Err(page.invalid("pages its list of tags without end"));
             }
@@ -118,10 +126,11 @@ impl Shared {
 
     async fn fetch_page(&self, ask: &Ask<'_>) -> Result<Page, Failure> {
         let arrival = self.send(ask).await?;
-        self.read_page(arrival).await.map_err(Failure::of)
+        let url = ask.url.clone();
+        self.read_page(url, arrival).await.map_err(Failure::of)
     }
 
-    async fn read_page(&self, arrival: Arrival) -> Result<Page, UpstreamError> {
+    async fn read_page(&self, url: Url, arrival: Arrival) -> Result<Page, UpstreamError> {
         require_bare(&arrival)?;
         let next = answer::next_link(arrival.headers())
             .map(|link| self.next_page(&arrival.url, &link))
@@ -135,7 +144,12 @@ impl Shared {
             self.budget.clone(),
         );
         let body = read_all(body, MOST_PAGE_BYTES).await?;
-        Ok(Page { body, next, error })
+        Ok(Page {
+            url,
+            body,
+            next,
+            error,
+        })
     }
 
     /// The address of the next page. It is always asked for at the upstream itself: a registry behind a proxy writes links
