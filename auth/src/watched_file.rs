@@ -2,7 +2,7 @@
 //! files of the store.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,6 +14,9 @@ pub struct WatchedFile {
     path: PathBuf,
     last: Mutex<Option<(Stamp, Arc<[u8]>)>>,
 }
+
+/// The longest such file: all authorities of the world, twenty times over. What goes on beyond it is a device or a mistake.
+const LONGEST: u64 = 8 << 20;
 
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +66,15 @@ impl WatchedFile {
     fn read_again(&self) -> io::Result<Arc<[u8]>> {
         // The stamp is taken first: a change during the read is then seen as one at the next call.
         let stamp = Stamp::of(&self.path)?;
-        let content: Arc<[u8]> = std::fs::read(&self.path)?.into();
+        let mut content = Vec::new();
+        std::fs::File::open(&self.path)?
+            .take(LONGEST + 1)
+            .read_to_end(&mut content)?;
+        if content.len() as u64 > LONGEST {
+            let kind = io::ErrorKind::FileTooLarge;
+            return Err(io::Error::new(kind, "it is larger than 8 MiB"));
+        }
+        let content: Arc<[u8]> = content.into();
         *self.last.lock() = Some((stamp, Arc::clone(&content)));
         Ok(content)
     }
@@ -87,5 +98,16 @@ impl Stamp {
 impl fmt::Debug for WatchedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("WatchedFile").field(&self.path).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_end_is_given_up() {
+        let error = WatchedFile::new("/dev/zero").read().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 }

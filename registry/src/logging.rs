@@ -1,5 +1,7 @@
 //! Where the log goes and what it looks like: standard error, as text for people or one JSON object per line.
 
+mod text;
+
 use std::io;
 
 use tracing::Level;
@@ -7,6 +9,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::text::TextLines;
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// Begins to log as configured. A second call in one process changes nothing.
@@ -29,7 +32,7 @@ pub fn start(log: &Log) {
     let written = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let started = match log.format {
         LogFormat::Text => registry
-            .with(written.with_ansi(false).with_target(false))
+            .with(written.with_ansi(false).event_format(TextLines))
             .try_init(),
         LogFormat::Json => registry.with(written.json().flatten_event(true)).try_init(),
     };

@@ -3,9 +3,11 @@
 //! Everything later in a request reads the answer of [`Repositories::find`] and never the name that was asked for: the name
 //! in the store and the name at the upstream may differ from it (Docker Hub's `library/`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cistern_oci::RepositoryName;
+use parking_lot::Mutex;
 
 use crate::upstream::Upstream;
 
@@ -73,7 +75,17 @@ pub struct Repositories {
     names: Arc<[String]>,
     hosted: Arc<[NamePattern]>,
     docker_hub: bool,
+    strangers: Arc<Strangers>,
 }
+
+/// The registries that callers meant and that are not mirrored here: each is told to the operator once.
+#[derive(Default)]
+struct Strangers(Mutex<HashSet<String>>);
+
+/// More are not told, since callers can make names up.
+const MOST_STRANGERS: usize = 32;
+/// No host has a longer name.
+const LONGEST_HOST: usize = 255;
 
 impl Repositories {
     /// `upstream`: the one mirrored registry, or none, in which case every repository is hosted.
@@ -92,6 +104,7 @@ impl Repositories {
             names: names.into_iter().map(str::to_ascii_lowercase).collect(),
             hosted: hosted.into(),
             docker_hub,
+            strangers: Arc::default(),
         }
     }
 
@@ -109,6 +122,15 @@ impl Repositories {
         if let Some(namespace) = namespace
             && !self.knows(namespace, own_host)
         {
+            if let Some(upstream) = &self.upstream
+                && self.strangers.are_joined_by(namespace)
+            {
+                tracing::warn!(
+                    ns = namespace.escape_debug().to_string(),
+                    upstream = upstream.host(),
+                    "a caller asks for a registry that is not mirrored here; if it means the upstream, add it to proxy.aliases"
+                );
+            }
             return Err(NotMirrored {
                 name: name.clone(),
                 namespace: namespace.to_owned(),
@@ -154,6 +176,16 @@ impl Repositories {
     }
 }
 
+impl Strangers {
+    /// Whether this is a new one, and worth telling.
+    fn are_joined_by(&self, namespace: &str) -> bool {
+        let mut known = self.0.lock();
+        namespace.len() <= LONGEST_HOST
+            && known.len() < MOST_STRANGERS
+            && known.insert(namespace.to_ascii_lowercase())
+    }
+}
+
 /// Docker Hub keeps its official images below `library/`; some clients leave that out when they pull through a mirror.
 fn with_library(name: &RepositoryName) -> RepositoryName {
     if name.as_str().contains('/') {
@@ -162,4 +194,19 @@ fn with_library(name: &RepositoryName) -> RepositoryName {
     format!("library/{name}")
         .parse()
         .unwrap_or_else(|_| name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_registry_that_is_not_mirrored_is_told_once_and_made_up_names_end() {
+        let strangers = Strangers::default();
+        assert!(strangers.are_joined_by("quay.example"));
+        assert!(!strangers.are_joined_by("QUAY.example"));
+        assert!(!strangers.are_joined_by(&"x".repeat(300)));
+        let told = (0..1000).filter(|name: &u32| strangers.are_joined_by(&name.to_string()));
+        assert_eq!(told.count(), MOST_STRANGERS - 1);
+    }
 }

@@ -136,3 +136,17 @@ fn distribution_starts_with_the_example() {
         "{said:#?}"
     );
 }
+
+#[test]
+fn each_licence_that_is_named_is_there() {
+    let manifest = std::fs::read_to_string(in_repository("Cargo.toml")).unwrap();
+    let named = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("license = "))
+        .unwrap();
+    for licence in named.trim_matches('"').split(" OR ") {
+        let short = licence.split('-').next().unwrap().to_uppercase();
+        let text = std::fs::read_to_string(in_repository(&format!("LICENSE-{short}"))).unwrap();
+        assert!(text.contains("License"), "{licence}");
+    }
+}

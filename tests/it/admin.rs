@@ -64,7 +64,14 @@ async fn a_store_that_is_gone_is_no_health() {
 #[tokio::test]
 async fn metrics_are_nowhere_unless_asked_for() {
     let scene = Scene::new().await;
-    assert_eq!(scene.get("/metrics").await.status, 404);
+    let answer = scene.get("/metrics").await;
+    assert_eq!(answer.status, 404);
+    for way in [
+        "REGISTRY_HTTP_DEBUG_ADDR",
+        "REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED",
+    ] {
+        assert!(answer.text().contains(way), "{}", answer.text());
+    }
 }
 
 #[tokio::test]
@@ -94,7 +101,13 @@ async fn metrics_are_on_the_debug_address_if_there_is_one() {
         let mut settings = vec![("HTTP_DEBUG_ADDR", &*debug)];
         settings.extend(enabled.map(|enabled| ("HTTP_DEBUG_PROMETHEUS_ENABLED", enabled)));
         let scene = Scene::with(&settings).await;
-        assert_eq!(scene.get("/metrics").await.status, 404);
+        let here = scene.get("/metrics").await;
+        assert_eq!(here.status, 404);
+        assert!(
+            here.text().contains("on http.debug.addr"),
+            "{}",
+            here.text()
+        );
         for path in ["/healthz", "/readyz"] {
             assert_eq!(get(path).send(&debug).await.status, 200, "{path}");
         }

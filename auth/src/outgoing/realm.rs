@@ -7,10 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// How far an address reaches, from everywhere to this machine alone. An upstream may send us to addresses that reach at
-/// least as far as its own; to nearer ones it could not get by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
+/// How far an address reaches. An upstream may send us to addresses that reach at least as far as its own, see
+/// [`Reach::may_lead_to`]; to nearer ones it could not get by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Reachable from everywhere, as far as one can tell (names count as public until they are resolved).
     Public,
@@ -82,12 +81,26 @@ impl Reach {
         }
     }
 
-    /// The reach whose number this is (see `as u8`).
-    pub fn from_number(number: u8) -> Self {
-        [Self::Public, Self::Private, Self::LinkLocal]
-            .into_iter()
-            .find(|reach| *reach as u8 == number)
-            .unwrap_or(Self::Loopback)
+    /// Whether an upstream of this reach may send us to an address of that one. The local link is a world of its own: what
+    /// answers there answers for the machine itself, and not even a neighbour on this machine has business there.
+    pub fn may_lead_to(self, there: Self) -> bool {
+        match there {
+            Self::Public => true,
+            Self::Private => self != Self::Public,
+            Self::LinkLocal | Self::Loopback => self == there,
+        }
+    }
+
+    /// The reach of something found at both: it may lead only to where each of them may.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == other {
+            self
+        } else if self == Self::Public || other == Self::Public {
+            Self::Public
+        } else {
+            Self::Private
+        }
     }
 
     fn of_v4(address: Ipv4Addr) -> Self {
@@ -169,9 +182,9 @@ impl RealmRules {
         {
             return Ok(());
         }
-        let nearer = Reach::of_url(realm);
-        if nearer > reach {
-            return refused(Reason::Nearer(nearer));
+        let there = Reach::of_url(realm);
+        if !reach.may_lead_to(there) {
+            return refused(Reason::Nearer(there));
         }
         if with_credentials && !self.same_domain(realm) {
             return refused(Reason::Stranger);

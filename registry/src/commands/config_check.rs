@@ -5,7 +5,7 @@ mod access;
 use super::{Console, Environment, Exit, load_from};
 use crate::config::{
     Config, CredentialText, FileChoice, ListenHost, Loaded, LogFormat, LogLevel, MetricsAt, Proxy,
-    Reserve, WhenGone, written_duration,
+    Reserve, WhenGone, counted, written_duration,
 };
 
 pub(super) fn run(
@@ -22,6 +22,12 @@ pub(super) fn run(
                 .findings
                 .iter()
                 .for_each(|finding| console.complain(finding));
+            if !loaded.findings.is_empty() {
+                console.complain(format!(
+                    "A server starts with this: {}, which --strict makes errors.",
+                    counted(&loaded.findings)
+                ));
+            }
             Exit::Success
         }
         Err(errors) => {
@@ -30,19 +36,11 @@ pub(super) fn run(
                 console.complain("No file was named, so the one that `cistern` without arguments reads was checked; `cistern serve` reads none.");
             }
             console.complain(format!(
-                "A server does not start with this: {} to look at.",
-                count(errors.findings.len())
+                "A server does not start with this: {}.",
+                counted(&errors.findings)
             ));
             Exit::Failure
         }
-    }
-}
-
-fn count(findings: usize) -> String {
-    if findings == 1 {
-        "1 finding".to_owned()
-    } else {
-        format!("{findings} findings")
     }
 }
 

@@ -129,13 +129,51 @@ fn config_check_prints_what_is_served_from_where_and_who_said_so() {
         assert!(out.contains(part), "{part} is not in\n{out}");
     }
     assert!(!out.contains("hunter2") && !err.contains("hunter2"));
-    assert!(err.starts_with("warning: REGISTRY_PORT: "), "{err}");
+    assert!(
+        err.starts_with("warning: REGISTRY_PORT: ") && err.contains("this: 1 warning, which"),
+        "{err}"
+    );
     let (exit, out, err) = cistern(&["config", "check", "--strict"], &environment);
     assert_eq!((exit, out.as_str()), (Exit::Failure, ""));
     assert!(
-        err.contains("error: REGISTRY_PORT: ") && err.contains("1 finding to look at"),
+        err.contains("error: REGISTRY_PORT: ")
+            && err.ends_with("does not start with this: 1 error.\n"),
         "{err}"
     );
+}
+
+#[test]
+fn config_check_counts_errors_and_warnings_apart() {
+    let environment = [
+        ("REGISTRY_CONFIGURATION_PATH", "/dev/null"),
+        ("REGISTRY_HTTP_ADDR", "5000"),
+        ("REGISTRY_PROXY_CHECKEVERRY", "1s"),
+        ("REGISTRY_STORAGE_WHERE", "x"),
+    ];
+    let (exit, _, err) = cistern(&["config", "check"], &environment);
+    assert_eq!(exit, Exit::Failure);
+    assert!(
+        err.ends_with("does not start with this: 1 error and 2 warnings.\n")
+            && err.contains("write `:5000`"),
+        "{err}"
+    );
+    let (_, _, err) = cistern(&["config", "check", "--strict"], &environment);
+    assert!(err.ends_with("this: 3 errors.\n"), "{err}");
+}
+
+#[test]
+fn a_file_without_end_is_no_configuration() {
+    for words in [
+        &["config", "check", "/dev/zero"][..],
+        &["serve", "/dev/zero"],
+    ] {
+        let (exit, _, err) = cistern(words, &[]);
+        assert_ne!(exit, Exit::Success);
+        assert!(
+            err.contains("/dev/zero") && err.contains("larger than 1 MiB"),
+            "{err}"
+        );
+    }
 }
 
 #[test]

@@ -40,6 +40,14 @@ impl ListenAddress {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let advice = "write host:port, such as :5000, 0.0.0.0:5000, [::]:5000 or localhost:5000";
         let wrong = |what: &str| Problem::new(format!("`{text}` {what}"), advice);
+        if let Ok(port) = text.trim().parse::<u16>() {
+            return Err(Problem::new(
+                format!("`{port}` is a port alone, and this is host:port"),
+                format!(
+                    "write `:{port}` for every interface, or `127.0.0.1:{port}` for this machine alone"
+                ),
+            ));
+        }
         let (host, port) = text
             .trim()
             .rsplit_once(':')
@@ -131,6 +139,12 @@ mod tests {
         ] {
             assert!(ListenAddress::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_port_alone_is_told_how_it_becomes_an_address() {
+        let problem = ListenAddress::parse("5000").unwrap_err();
+        assert!(problem.advice.contains("write `:5000`"), "{problem:?}");
     }
 
     #[test]

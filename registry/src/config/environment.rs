@@ -121,15 +121,8 @@ fn payload(name: &str, value: &str, shape: Option<Shape>) -> Node {
 }
 
 fn unknown(name: &str, rest: &str) -> Finding {
-    let candidates: Vec<String> = keys::all().map(|key| keys::variable_of(key.path)).collect();
-    let near = nearest(
-        rest,
-        candidates
-            .iter()
-            .filter_map(|candidate| candidate.strip_prefix("REGISTRY_")),
-    );
-    let advice = match near {
-        Some(near) => format!("did you mean REGISTRY_{near}?"),
+    let advice = match probably_meant(rest) {
+        Some(near) => format!("did you mean {near}?"),
         None => "remove it if it was meant for this program".to_owned(),
     };
     Finding::warning(
@@ -138,6 +131,54 @@ fn unknown(name: &str, rest: &str) -> Finding {
         "this variable names no key and is ignored",
         advice,
     )
+}
+
+/// The variable of a key that is read: first in the section that the name begins with, then the one with the same last word
+/// (`STORAGE_ROOTDIRECTORY`), then whichever name is nearest as a whole.
+fn probably_meant(rest: &str) -> Option<String> {
+    let used: Vec<&str> = keys::all()
+        .filter(|key| matches!(key.standing, Standing::Used { .. }))
+        .map(|key| key.path)
+        .collect();
+    let (section, word) = in_its_section(rest);
+    let below = used
+        .iter()
+        .filter_map(|path| path.strip_prefix(&section)?.strip_prefix('.'))
+        .filter(|word| !word.contains('.'));
+    let here = nearest(&word, below).map(|near| format!("{section}.{near}"));
+    let elsewhere = || {
+        let same = used
+            .iter()
+            .find(|path| path.rsplit('.').next() == Some(&word));
+        same.map(|path| (*path).to_owned())
+    };
+    let as_a_whole = || {
+        let path = rest.to_lowercase();
+        let near = used
+            .iter()
+            .map(|used| (strsim::osa_distance(&path, &used.replace('.', "_")), used));
+        near.filter(|(distance, _)| *distance <= 2)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, path)| (*path).to_owned())
+    };
+    let path = here.or_else(elsewhere).or_else(as_a_whole)?;
+    Some(keys::variable_of(&path))
+}
+
+/// The longest section that a variable's name begins with, as a path, and the word after it.
+fn in_its_section(rest: &str) -> (String, String) {
+    let words: Vec<String> = rest.split('_').map(str::to_lowercase).collect();
+    let mut section = 0;
+    while section + 1 < words.len()
+        && matches!(
+            keys::look_up(&words.get(..=section).unwrap_or_default().join(".")),
+            Known::Section
+        )
+    {
+        section += 1;
+    }
+    let (section, word) = words.split_at(section);
+    (section.join("."), word.concat())
 }
 
 /// `…_SERVICE_HOST`, `…_SERVICE_PORT[_NAME]`, `…_PORT=tcp://…`, `…_PORT_5000_TCP[_PROTO|_PORT|_ADDR]`.

@@ -103,6 +103,26 @@ impl fmt::Display for Finding {
     }
 }
 
+/// How many findings of each severity there are, in words: `1 error and 2 warnings`.
+pub fn counted(findings: &[Finding]) -> String {
+    let count = |severity, name: &str| {
+        let of_it = findings
+            .iter()
+            .filter(|finding| finding.severity == severity);
+        match of_it.count() {
+            0 => None,
+            1 => Some(format!("1 {name}")),
+            several => Some(format!("{several} {name}s")),
+        }
+    };
+    let counts = [
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning"),
+    ];
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    counts.join(" and ")
+}
+
 /// A configuration that no server is started with: all that was found in it, at least one of them an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {

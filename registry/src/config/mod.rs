@@ -28,7 +28,7 @@ mod survey;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use node::{Node, Value};
@@ -38,7 +38,7 @@ use source::Source;
 pub use address::{ListenAddress, ListenHost};
 pub use credentials::{CredentialText, Credentials, Secret};
 pub use duration::written as written_duration;
-pub use finding::{ConfigErrors, Finding, Place, Severity};
+pub use finding::{ConfigErrors, Finding, Place, Severity, counted};
 pub use http::{Http, MetricsAt};
 pub use log::{Log, LogFormat, LogLevel};
 pub use outgoing::{OutgoingProxies, OutgoingProxy};
@@ -240,16 +240,28 @@ fn check_version(tree: &Node) -> Option<Finding> {
     }
 }
 
+/// The longest configuration or secret file. What is longer was not written by an operator: a device, an image, a database.
+const LONGEST_FILE: u64 = 1 << 20;
+
 /// Reads a configuration or secret file whole.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Whatever the file system says; [`io::ErrorKind::FileTooLarge`] beyond 1 MiB.
 #[expect(
     clippy::disallowed_methods,
     reason = "configuration is read before there is a store and its Disk"
 )]
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    std::fs::read(path)
+    let mut bytes = Vec::new();
+    // One byte more than is allowed tells a file that ends there from one that goes on.
+    let read = std::fs::File::open(path)?
+        .take(LONGEST_FILE + 1)
+        .read_to_end(&mut bytes)?;
+    if read as u64 > LONGEST_FILE {
+        let kind = io::ErrorKind::FileTooLarge;
+        return Err(io::Error::new(kind, "it is larger than 1 MiB"));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

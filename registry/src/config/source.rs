@@ -109,6 +109,7 @@ fn unreadable(path: &Path, place: &Place, error: &io::Error) -> Finding {
         io::ErrorKind::IsADirectory => {
             "name a file; docker makes a directory where a mounted file does not exist on the host"
         }
+        io::ErrorKind::FileTooLarge => "name a YAML file",
         io::ErrorKind::PermissionDenied => "let the user we run as read it",
         _ => "",
     };

@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::Http;
+use super::admin::metrics::Absent;
 use super::admin::{health, metrics};
 use super::layers::Face;
 use super::response::Answer;
@@ -30,14 +31,17 @@ pub(super) fn pages(http: &Arc<Http>, face: Face) -> Router {
     if face == Face::Main {
         pages = pages.route("/", get(StatusCode::OK));
     }
-    let has_metrics = match face {
-        Face::Main => settings.metrics_on_main,
-        Face::Debug => settings.metrics_on_debug,
-        Face::Admin => true,
+    let absent = match face {
+        Face::Main if settings.metrics_on_main => None,
+        Face::Main if settings.metrics_on_debug => Some(Absent::Elsewhere),
+        Face::Main => Some(Absent::Off),
+        Face::Debug => (!settings.metrics_on_debug).then_some(Absent::TurnedOff),
+        Face::Admin => None,
     };
-    if has_metrics {
-        pages = pages.route(metrics_path(&settings.metrics_path), get(metrics::page));
-    }
+    pages = match absent {
+        None => pages.route(metrics_path(&settings.metrics_path), get(metrics::page)),
+        Some(absent) => pages.route("/metrics", get(async move || absent.page())),
+    };
     #[cfg(test)]
     let pages = pages.route("/panics", get(panics));
     // How things are is true for this moment only; a proxy on the way must not keep it.

@@ -18,6 +18,19 @@ fn is_empty(digest: &Digest) -> bool {
     Digest::of(digest.algorithm(), b"") == *digest
 }
 
+/// One pebibyte: larger than anything a disk below us could hold, so that what announces more is no blob.
+const MOST_BLOB_BYTES: u64 = 1 << 50;
+
+/// A size that may be true. One that cannot be would be told to callers, and believed.
+fn credible(size: Option<u64>) -> Result<Option<u64>, Fault> {
+    match size {
+        Some(size) if size > MOST_BLOB_BYTES => Err(Fault::Invalid(format!(
+            "announced {size} bytes, which no blob has"
+        ))),
+        size => Ok(size),
+    }
+}
+
 impl Shared {
     pub(super) async fn head_blob(
         &self,
@@ -29,8 +42,7 @@ impl Shared {
         let refusal = match retrying(|| self.send(&ask)).await {
             Ok(arrival) => {
                 let bare = answer::content_encoding(arrival.headers()).is_none();
-                let size = answer::content_length(arrival.headers())
-                    .filter(|size| bare && (*size > 0 || is_empty(digest)));
+                let size = length(&arrival)?.filter(|size| bare && (*size > 0 || is_empty(digest)));
                 if size.is_some() {
                     return Ok(BlobHead { size });
                 }
@@ -58,11 +70,12 @@ impl Shared {
         let ask = self.ask_blob(Method::GET, of, digest, first, heard);
         match retrying(|| self.send(&ask)).await {
             Ok(arrival) if arrival.status() == 206 => {
-                Ok(answer::content_range(arrival.headers()).and_then(|range| range.total))
+                let range = answer::content_range(arrival.headers());
+                credible(range.and_then(|range| range.total)).map_err(|fault| arrival.fault(fault))
             }
             Ok(arrival) => {
                 require_bare(&arrival)?;
-                Ok(answer::content_length(arrival.headers()))
+                length(&arrival)
             }
             // An empty blob has no first byte.
             Err(failure) if failure.error.fault == Fault::Status(416) && is_empty(digest) => {
@@ -83,7 +96,7 @@ impl Shared {
         let arrival = retrying(|| self.send(&ask))
             .await
             .map_err(|failure: Failure| failure.error)?;
-        let length = answer::content_length(arrival.headers());
+        let length = length(&arrival)?;
         if arrival.status() == 200 {
             // Some stores label layers, which are archives anyway, as compressed. The bytes on the wire are the blob or they are
             // not: the digest tells, whatever the label says.
@@ -95,9 +108,8 @@ impl Shared {
         }
         require_bare(&arrival)?;
         let range = answer::content_range(arrival.headers());
-        let (first, last, size) =
+        let (first, part_length, size) =
             check_part(range, part).map_err(|why| arrival.fault(Fault::Invalid(why)))?;
-        let part_length = last - first + 1;
         if length.is_some_and(|length| length != part_length) {
             return Err(arrival.fault(Fault::Invalid(
                 "its Content-Length and Content-Range differ".to_owned(),
@@ -152,7 +164,12 @@ impl Shared {
     }
 }
 
-/// First and last byte of a part and the size of the whole, if the part is the one asked for.
+/// The announced length of an answer about a blob.
+fn length(arrival: &Arrival) -> Result<Option<u64>, UpstreamError> {
+    credible(answer::content_length(arrival.headers())).map_err(|fault| arrival.fault(fault))
+}
+
+/// The first byte and the length of a part and the size of the whole, if the part is the one asked for.
 fn check_part(range: Option<ContentRange>, part: Part) -> Result<(u64, u64, Option<u64>), String> {
     let range = range.ok_or("answered 206 without one readable Content-Range")?;
     let (first, last) = range
@@ -171,13 +188,21 @@ fn check_part(range: Option<ContentRange>, part: Part) -> Result<(u64, u64, Opti
     if wanted_last.is_some_and(|wanted| last > wanted) {
         return Err(format!("sent bytes up to {last}, more than was asked for"));
     }
-    let is_short = |wanted| last < wanted && range.total.is_none_or(|total| last + 1 < total);
+    let length = last
+        .checked_sub(first)
+        .and_then(|length| length.checked_add(1))
+        .filter(|_| range.total.unwrap_or(last) <= MOST_BLOB_BYTES)
+        .ok_or("sent a Content-Range of more bytes than any blob has")?;
+    let ends_the_blob = last
+        .checked_add(1)
+        .is_some_and(|end| range.total == Some(end));
+    let is_short = |wanted| last < wanted && !ends_the_blob;
     if wanted_last.is_some_and(is_short) {
         return Err(format!(
             "sent bytes up to {last} only, less than was asked for"
         ));
     }
-    Ok((first, last, range.total))
+    Ok((first, length, range.total))
 }
 
 #[cfg(test)]
@@ -194,23 +219,23 @@ mod tests {
         };
         assert_eq!(
             check_part(range(5, 9, Some(10)), Part::From(5)),
-            Ok((5, 9, Some(10)))
+            Ok((5, 5, Some(10)))
         );
         assert_eq!(
             check_part(range(5, 9, None), Part::From(5)),
-            Ok((5, 9, None))
+            Ok((5, 5, None))
         );
         assert!(check_part(range(4, 9, Some(10)), Part::From(5)).is_err());
         let asked = Part::Range(ByteRange { first: 2, last: 4 });
         assert_eq!(
             check_part(range(2, 4, Some(10)), asked),
-            Ok((2, 4, Some(10)))
+            Ok((2, 3, Some(10)))
         );
         assert!(check_part(range(2, 5, Some(10)), asked).is_err());
         assert!(check_part(range(2, 3, Some(10)), asked).is_err());
         assert!(check_part(range(2, 3, None), asked).is_err());
         let at_the_end = check_part(range(2, 3, Some(4)), asked);
-        assert_eq!(at_the_end, Ok((2, 3, Some(4))));
+        assert_eq!(at_the_end, Ok((2, 2, Some(4))));
         assert!(check_part(None, asked).is_err());
         assert!(
             check_part(
@@ -222,6 +247,30 @@ mod tests {
             )
             .is_err()
         );
+    }
+
+    #[test]
+    fn a_part_of_impossible_size_is_refused_and_counts_nothing_over() {
+        for (first, last, total) in [
+            (0, u64::MAX, None),
+            (0, u64::MAX - 1, Some(u64::MAX)),
+            (0, 1 << 60, None),
+            (0, 9, Some(1 << 60)),
+        ] {
+            let range = ContentRange {
+                bytes: Some((first, last)),
+                total,
+            };
+            for part in [
+                Part::Whole,
+                Part::Range(ByteRange {
+                    first: 0,
+                    last: u64::MAX,
+                }),
+            ] {
+                assert!(check_part(Some(range), part).is_err(), "{range:?}");
+            }
+        }
     }
 
     #[test]

@@ -84,7 +84,9 @@ impl Upstream {
         self.shared.address.label()
     }
 
-    /// Whether a registry answers there now, whatever it thinks of us: 200 or 401 to `/v2/`.
+    /// Whether a registry answers there now, whatever it thinks of us: a challenge, a refusal, too many requests, no such
+    /// page. Only 5xx does not count: it may come from a gateway whose registry is away, and one that is ill has nothing to
+    /// give either.
     pub async fn is_reachable(&self) -> bool {
         let journey = Journey {
             method: Method::GET,
@@ -94,7 +96,7 @@ impl Upstream {
             may_leave: true,
         };
         let arrived = follow(&self.shared.dialer, &journey, &Heard::default()).await;
-        arrived.is_ok_and(|arrival| matches!(arrival.status(), 200 | 401))
+        arrived.is_ok_and(|arrival| arrival.status() < 500)
     }
 
     /// Asks what a tag or digest is. A refusal is believed only after the manifest itself was asked for.

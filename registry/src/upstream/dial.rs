@@ -92,7 +92,7 @@ impl Dialer {
     /// Whether an address may be dialled that the upstream sent us to: not if it is nearer than the upstream itself,
     /// unless the operator named it. For names this is seen only when they are resolved.
     pub(super) fn may_lead_to(&self, url: &Url) -> bool {
-        Reach::of_url(url) <= self.reach()
+        self.reach().may_lead_to(Reach::of_url(url))
             || url.host_str().is_some_and(|host| self.names.0.trusts(host))
     }
 

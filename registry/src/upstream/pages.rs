@@ -2,8 +2,10 @@
 //! never rebuilt, and a walk that makes no headway is ended.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use url::Url;
 
 use super::body::{read_all, require_bare};
@@ -17,10 +19,14 @@ const MOST_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 /// Registries make pages as small as 50 entries.
 const MOST_PAGES: usize = 4000;
 /// Pages without a single new entry that are borne before the upstream is taken to run in circles.
-const MOST_STALE_PAGES: usize = 10;
+const MOST_STALE_PAGES: usize = 3;
+/// How long an upstream may go on paging. Callers are gone long before; this is for the pages that never end.
+const MOST_TIME: Duration = Duration::from_mins(5);
 
 /// One page as it was received.
 pub(super) struct Page {
+    /// Where it was asked for.
+    url: Url,
     pub(super) body: Bytes,
     /// Where the next one is.
     pub(super) next: Option<Url>,
@@ -28,10 +34,10 @@ pub(super) struct Page {
 }
 
 /// The way through the pages of one list.
-#[derive(Default)]
 pub(super) struct Walk {
     visited: HashSet<Url>,
     stale_pages: usize,
+    began: Instant,
 }
 
 impl Page {
@@ -45,6 +51,15 @@ impl Page {
 }
 
 impl Walk {
+    /// From this first page on.
+    pub(super) fn from(first: &Page) -> Self {
+        Self {
+            visited: HashSet::from([first.url.clone()]),
+            stale_pages: 0,
+            began: Instant::now(),
+        }
+    }
+
     /// Notes whether the last page brought anything new.
     pub(super) fn note(&mut self, has_news: bool) {
         self.stale_pages = if has_news { 0 } else { self.stale_pages + 1 };
@@ -55,6 +70,7 @@ impl Walk {
         self.visited.insert(next.clone())
             && self.visited.len() <= MOST_PAGES
             && self.stale_pages <= MOST_STALE_PAGES
+            && self.began.elapsed() <= MOST_TIME
     }
 }
 
@@ -66,10 +82,11 @@ impl Shared {
 
     async fn fetch_page(&self, ask: &Ask<'_>) -> Result<Page, Failure> {
         let arrival = self.send(ask).await?;
-        self.read_page(arrival).await.map_err(Failure::of)
+        let url = ask.url.clone();
+        self.read_page(url, arrival).await.map_err(Failure::of)
     }
 
-    async fn read_page(&self, arrival: Arrival) -> Result<Page, UpstreamError> {
+    async fn read_page(&self, url: Url, arrival: Arrival) -> Result<Page, UpstreamError> {
         require_bare(&arrival)?;
         let next = answer::next_link(arrival.headers())
             .map(|link| self.next_page(&arrival.url, &link))
@@ -83,7 +100,12 @@ impl Shared {
             self.budget.clone(),
         );
         let body = read_all(body, MOST_PAGE_BYTES).await?;
-        Ok(Page { body, next, error })
+        Ok(Page {
+            url,
+            body,
+            next,
+            error,
+        })
     }
 
     /// The address of the next page. It is always asked for at the upstream itself: a registry behind a proxy writes links

@@ -138,7 +138,7 @@ fn next(
     }
     if !may_lead_to(&to) {
         return Err(format!(
-            "redirects to {place}, on a private network or on this machine, where the upstream is not; proxy.realms can allow it"
+            "redirects to {place}, on a private network, the local link or this machine, where the upstream is not; proxy.realms can allow it"
         ));
     }
     Ok(to)
@@ -152,7 +152,7 @@ mod tests {
     fn go(from: &str, location: &'static str, reach: Reach) -> Result<String, String> {
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
         next(&Url::parse(from).unwrap(), &headers, |to| {
-            Reach::of_url(to) <= reach
+            reach.may_lead_to(Reach::of_url(to))
         })
         .map(|url| url.to_string())
     }
@@ -208,6 +208,16 @@ mod tests {
             .is_ok()
         );
         assert!(go("http://10.0.0.1/a", "http://127.0.0.1/b", Reach::Private).is_err());
+        for upstream in ["http://127.0.0.1:1/a", "http://10.0.0.1/a"] {
+            let reach = Reach::of_url(&Url::parse(upstream).unwrap());
+            for location in [
+                "http://169.254.169.254/latest",
+                "http://[fe80::1]/",
+                "http://[::ffff:169.254.169.254]/",
+            ] {
+                assert!(go(upstream, location, reach).is_err(), "{upstream}");
+            }
+        }
     }
 
     #[test]

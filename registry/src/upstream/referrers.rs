@@ -252,7 +252,7 @@ impl Shared {
         let Some(mut list) = read_referrers(page.body.clone()).await else {
             return Ok(ReferrersAnswer::NotServed);
         };
-        let (mut collected, mut walk) = (Collected::default(), Walk::default());
+        let (mut collected, mut walk) = (Collected::default(), Walk::from(&page));
         loop {
             walk.note(collected.take(list));
             let Some(next) = page.next.take() else { break };

@@ -4,15 +4,17 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use cistern_auth::outgoing::Reach;
+use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-/// How near the upstream is, as far as is known: from its address as written, and from what its name resolved to last.
+/// How near the upstream is, as far as is known: from its address as written, and from all that its name has ever resolved
+/// to. It never comes nearer: whoever answers for a public name may answer with a private address later, and what it sends
+/// us over a connection that already stands would be followed there. Unknown until a name is resolved.
 #[derive(Clone, Debug)]
-pub(super) struct UpstreamReach(Arc<AtomicU8>);
+pub(super) struct UpstreamReach(Arc<Mutex<Option<Reach>>>);
 
 /// The resolver of one upstream's client.
 #[derive(Debug)]
@@ -36,15 +38,18 @@ pub(super) struct NearerAddress;
 
 impl UpstreamReach {
     pub(super) fn of(url: &Url) -> Self {
-        Self(Arc::new(AtomicU8::new(Reach::of_url(url) as u8)))
+        let written = Some(Reach::of_url(url)).filter(|reach| *reach != Reach::Public);
+        Self(Arc::new(Mutex::new(written)))
     }
 
     pub(super) fn get(&self) -> Reach {
-        Reach::from_number(self.0.load(Ordering::Relaxed))
+        self.0.lock().unwrap_or(Reach::Public)
     }
 
-    fn set(&self, reach: Reach) {
-        self.0.store(reach as u8, Ordering::Relaxed);
+    /// The name resolved to addresses of this reach.
+    fn seen(&self, reach: Reach) {
+        let mut known = self.0.lock();
+        *known = Some(known.map_or(reach, |before| before.and(reach)));
     }
 }
 
@@ -68,11 +73,10 @@ impl Names {
     fn admit(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, NearerAddress> {
         if host.eq_ignore_ascii_case(&self.own) {
             // The farthest of its addresses counts: adding a near one to a name shall not open a door.
-            let farthest = found
-                .iter()
-                .map(|address| Reach::of_address(address.ip()))
-                .min();
-            self.reach.set(farthest.unwrap_or(Reach::Public));
+            let reaches = found.iter().map(|address| Reach::of_address(address.ip()));
+            if let Some(reach) = reaches.reduce(Reach::and) {
+                self.reach.seen(reach);
+            }
             return Ok(found);
         }
         if self.trusts(host) {
@@ -81,7 +85,7 @@ impl Names {
         let limit = self.reach.get();
         let admitted: Vec<_> = found
             .into_iter()
-            .filter(|address| Reach::of_address(address.ip()) <= limit)
+            .filter(|address| limit.may_lead_to(Reach::of_address(address.ip())))
             .collect();
         if admitted.is_empty() {
             Err(NearerAddress)
@@ -132,7 +136,7 @@ impl std::error::Error for NameNotResolved {}
 impl fmt::Display for NearerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "its name leads only to a private network or to this machine, where the upstream is not; proxy.realms can allow it",
+            "its name leads only to a private network, the local link or this machine, where the upstream is not; proxy.realms can allow it",
         )
     }
 }
@@ -206,6 +210,60 @@ mod tests {
             names
                 .admit("storage.corp", addresses(&["169.254.169.254"]))
                 .is_err()
+        );
+    }
+
+    #[test]
+    fn a_public_upstream_that_comes_to_resolve_to_a_near_address_leads_nowhere_nearer() {
+        for near in ["10.0.0.1", "127.0.0.1", "169.254.7.7", "::ffff:127.0.0.1"] {
+            let names = names("https://registry.example");
+            let own = |address| {
+                let admitted = names.admit("registry.example", addresses(&[address]));
+                assert!(admitted.is_ok(), "{address}");
+            };
+            own("203.0.113.7");
+            own(near);
+            assert_eq!(names.reach.get(), Reach::Public);
+            for host in ["cdn.example", "storage.example"] {
+                assert!(names.admit(host, addresses(&[near])).is_err(), "{near}");
+            }
+        }
+        // The other way round: nothing can have been sent by the far one before it was seen.
+        let names = names("https://registry.example");
+        for address in ["10.0.0.1", "203.0.113.7"] {
+            assert!(
+                names
+                    .admit("registry.example", addresses(&[address]))
+                    .is_ok()
+            );
+        }
+        assert!(
+            names
+                .admit("cdn.example", addresses(&["10.0.0.2"]))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn no_name_leads_an_upstream_on_this_machine_to_the_local_link() {
+        let names = names("http://127.0.0.1:5000");
+        for near in [
+            "169.254.169.254",
+            "fe80::1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+        ] {
+            assert!(
+                names.admit("cdn.example", addresses(&[near])).is_err(),
+                "{near}"
+            );
+            assert!(names.admit("proxy.lan", addresses(&[near])).is_ok());
+        }
+        let names = self::names("http://169.254.7.7:5000");
+        assert!(
+            names
+                .admit("cdn.example", addresses(&["169.254.7.8"]))
+                .is_ok()
         );
     }
 }

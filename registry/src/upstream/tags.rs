@@ -38,8 +38,8 @@ impl Shared {
         heard: &Heard,
     ) -> Result<Vec<Tag>, UpstreamError> {
         let mut tags = BTreeSet::new();
-        let mut walk = Walk::default();
         let mut page = self.first_page(of, heard).await?;
+        let mut walk = Walk::from(&page);
         loop {
             let before = tags.len();
             let list: TagList = serde_json::from_slice(&page.body)

@@ -373,3 +373,28 @@ async fn a_head_that_says_nothing_or_zero_is_not_believed_about_the_size() {
     );
     assert_eq!(server.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn a_size_that_cannot_be_is_an_answer_that_cannot_be_used() {
+    for size in [
+        "9223372036854775808",
+        "18446744073709551613",
+        "1125899906842625",
+    ] {
+        let server =
+            Server::start(move |_| reply(200).header("Content-Length", size).body(b"x")).await;
+        let head = anonymous(&server).head_blob(&name("a"), &digest()).await;
+        assert!(invalid(head).contains(size), "{size}");
+        assert!(invalid(get(&server, Part::Whole).await).contains(size));
+        let server = Server::start(move |seen| {
+            if seen.method == "HEAD" {
+                return reply(405);
+            }
+            let range = format!("bytes 0-0/{size}");
+            reply(206).header("Content-Range", range).body(b"x")
+        })
+        .await;
+        let head = anonymous(&server).head_blob(&name("a"), &digest()).await;
+        assert!(invalid(head).contains(size));
+    }
+}

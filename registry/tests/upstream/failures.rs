@@ -214,7 +214,17 @@ async fn a_rate_limit_comes_with_its_wait() {
 
 #[tokio::test]
 async fn an_upstream_is_reachable_when_a_registry_answers_whatever_it_thinks_of_us() {
-    for (status, is_reachable) in [(200, true), (401, true), (404, false), (503, false)] {
+    for (status, is_reachable) in [
+        (200, true),
+        (401, true),
+        (403, true),
+        (404, true),
+        (405, true),
+        (429, true),
+        (500, false),
+        (502, false),
+        (503, false),
+    ] {
         let server = Server::start(move |_| reply(status)).await;
         let found = anonymous(&server).is_reachable().await;
         assert_eq!(found, is_reachable, "{status}");

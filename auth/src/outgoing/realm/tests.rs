@@ -150,6 +150,51 @@ fn an_anonymous_request_may_go_abroad_but_never_nearer_than_the_upstream() {
 }
 
 #[test]
+fn only_an_upstream_on_the_local_link_or_the_operator_leads_there() {
+    let metadata = [
+        "http://169.254.169.254/t",
+        "http://[fe80::1]/t",
+        "http://[::ffff:169.254.169.254]/t",
+        "http://[64:ff9b::a9fe:a9fe]/t",
+    ];
+    for realm in metadata {
+        for upstream in [
+            "http://127.0.0.1:5000",
+            "http://[::1]:5000",
+            "http://localhost:5000",
+            "http://10.0.0.5",
+            "http://registry.example",
+        ] {
+            let said = check(upstream, realm, false, &[]).unwrap_err();
+            assert!(said.contains("on the local link"), "{upstream}: {said}");
+        }
+        assert_eq!(check("http://169.254.7.7", realm, false, &[]), Ok(()));
+        let host = Url::parse(realm).unwrap();
+        let named = [host.host_str().unwrap()];
+        assert_eq!(check("http://127.0.0.1:5000", realm, true, &named), Ok(()));
+    }
+    assert!(check("http://169.254.7.7", "http://127.0.0.1/t", false, &[]).is_err());
+}
+
+#[test]
+fn what_is_found_at_two_reaches_leads_only_where_both_may() {
+    let all = [
+        Reach::Public,
+        Reach::Private,
+        Reach::LinkLocal,
+        Reach::Loopback,
+    ];
+    for one in all {
+        for other in all {
+            for there in all {
+                let both = one.may_lead_to(there) && other.may_lead_to(there);
+                assert_eq!(one.and(other).may_lead_to(there), both);
+            }
+        }
+    }
+}
+
+#[test]
 fn every_address_has_its_reach() {
     for (address, reach) in [
         ("8.8.8.8", Reach::Public),
@@ -163,13 +208,14 @@ fn every_address_has_its_reach() {
         ("::", Reach::Loopback),
         ("::1", Reach::Loopback),
         ("::ffff:127.0.0.1", Reach::Loopback),
+        ("::ffff:169.254.169.254", Reach::LinkLocal),
+        ("64:ff9b::a9fe:a9fe", Reach::LinkLocal),
         ("64:ff9b::7f00:1", Reach::Loopback),
         ("64:ff9b::808:808", Reach::Public),
         ("2600::1", Reach::Public),
     ] {
         let found = Reach::of_address(address.parse().unwrap());
         assert_eq!(found, reach, "{address}");
-        assert_eq!(Reach::from_number(found as u8), found);
     }
 }
 

@@ -207,6 +207,30 @@ fn an_unknown_variable_is_a_warning_with_the_nearest_name() {
 }
 
 #[test]
+fn the_nearest_name_is_one_that_has_an_effect() {
+    for (written, meant) in [
+        ("PROXY_URL", "PROXY_REMOTEURL"),
+        ("PROXY_REMOTE", "PROXY_REMOTEURL"),
+        ("PROXY_USER", "PROXY_USERNAME"),
+        ("PROXY_PASSWD", "PROXY_PASSWORD"),
+        ("PROXY_CHECK_EVERY", "PROXY_CHECKEVERY"),
+        ("PROXI_REMOTEURL", "PROXY_REMOTEURL"),
+        ("STORAGE_ROOTDIRECTORY", "STORAGE_FILESYSTEM_ROOTDIRECTORY"),
+        (
+            "STORAGE_FILESYSTEM_ROOT_DIRECTORY",
+            "STORAGE_FILESYSTEM_ROOTDIRECTORY",
+        ),
+        ("STORAGE_CACHE_RESERVED", "STORAGE_CACHE_RESERVE"),
+        ("HTTP_DEBUG_ADRR", "HTTP_DEBUG_ADDR"),
+    ] {
+        let given = Given::nothing().with(&format!("REGISTRY_{written}"), "x");
+        let advice = format!("did you mean REGISTRY_{meant}?");
+        assert_one(&given.warnings(), &[written, &advice]);
+        assert_one(&given.strict().errors(), &[written, &advice]);
+    }
+}
+
+#[test]
 fn variables_of_other_programs_are_not_looked_at() {
     let config = Given::nothing()
         .with("REGISTRYADDR", "x")

@@ -60,6 +60,22 @@ fn an_unknown_key_in_our_sections_is_an_error_with_the_nearest_name() {
 }
 
 #[test]
+fn a_shortened_key_finds_the_whole_one() {
+    for (written, meant) in [
+        ("remote", "remoteurl"),
+        ("url", "remoteurl"),
+        ("user", "username"),
+        ("pass", "password"),
+    ] {
+        let advice = format!("did you mean proxy.{meant}?");
+        assert_one(
+            &Given::keys(&format!("proxy: {{{written}: x}}")).errors(),
+            &[&advice],
+        );
+    }
+}
+
+#[test]
 fn an_unknown_key_elsewhere_is_a_warning() {
     assert_one(
         &Given::keys("http: {adr: ':1'}").warnings(),

@@ -12,10 +12,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use ipnet::IpNet;
 
 use super::BodyEnd;
-use crate::http::request::Asked;
+use crate::http::ACCESS;
+use crate::http::request::{Asked, parameter_of};
 use crate::http::request_id::RequestId;
 use crate::metrics::{Action, Label};
 use crate::pull::Served;
+
+/// No host has a longer name.
+const LONGEST_NAMESPACE: usize = 255;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -85,7 +89,7 @@ impl Line {
         macro_rules! write_at {
             ($level:expr) => {
                 tracing::event!(
-                    target: "cistern::access",
+                    target: ACCESS,
                     $level,
                     action = self.action.text(),
                     repository = self.endpoint.as_ref().map(|endpoint| tracing::field::display(&endpoint.repository)),
@@ -93,13 +97,14 @@ impl Line {
                     digest = self.digest.map(tracing::field::display),
                     status = self.status.map(|status| status.as_u16()),
                     bytes,
-                    duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+                    duration_ms = milliseconds(lasted),
                     served = self.served.map(Label::text),
                     end = end.text(),
                     failure = self.failure,
-                    caller = self.forwarded.or(self.peer.map(|peer| peer.ip())).map(tracing::field::display),
+                    caller = asked_by(self.forwarded, self.peer).map(tracing::field::display),
                     user = self.authorization.as_ref().and_then(user_offered).map(|user| tracing::field::display(Escaped(user))),
                     user_agent = self.user_agent.as_ref().map(|agent| tracing::field::display(Escaped(text(agent)))),
+                    ns = self.namespace().map(|namespace| tracing::field::display(Escaped(namespace))),
                     request_id = self.request_id.text(),
                     "{} {} {}",
                     self.method,
@@ -114,6 +119,29 @@ impl Line {
             write_at!(tracing::Level::INFO);
         }
     }
+}
+
+impl Line {
+    /// The registry that a request which found nothing was meant for: the name may be why.
+    fn namespace(&self) -> Option<String> {
+        let query = self
+            .uri
+            .query()
+            .filter(|_| self.status == Some(StatusCode::NOT_FOUND))?;
+        let namespace = parameter_of(query, "ns")?;
+        Some(namespace.chars().take(LONGEST_NAMESPACE).collect())
+    }
+}
+
+/// Who asked. A socket that listens to IPv6 too shows an IPv4 address in IPv6's clothes, by which nobody would look for it.
+pub(super) fn asked_by(forwarded: Option<IpAddr>, peer: Option<SocketAddr>) -> Option<IpAddr> {
+    let address = forwarded.or(peer.map(|peer| peer.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+/// Milliseconds to the microsecond: most hits take less than one.
+pub(super) fn milliseconds(lasted: Duration) -> f64 {
+    (lasted.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A header as text, whatever bytes it holds.

@@ -1,11 +1,12 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-use super::line::{Escaped, forwarded_for, user_offered};
+use super::line::{Escaped, asked_by, forwarded_for, milliseconds, user_offered};
 
 fn trusted(nets: &[&str]) -> Vec<IpNet> {
     nets.iter().map(|net| net.parse().unwrap()).collect()
@@ -91,5 +92,28 @@ fn text_of_a_caller_cannot_forge_a_line_or_move_the_cursor() {
     assert_eq!(
         shown("a\u{202e}b\u{2028}c\u{2066}"),
         "a\\u{202e}b\\u{2028}c\\u{2066}"
+    );
+}
+
+#[test]
+fn a_caller_over_ipv4_is_shown_as_one_whatever_the_socket_listens_to() {
+    let peer = Some("[::ffff:10.0.0.7]:4711".parse().unwrap());
+    let shown = |address: Option<IpAddr>| address.map(|address| address.to_string());
+    assert_eq!(shown(asked_by(None, peer)).as_deref(), Some("10.0.0.7"));
+    let forwarded = Some("::ffff:10.0.0.8".parse().unwrap());
+    assert_eq!(
+        shown(asked_by(forwarded, peer)).as_deref(),
+        Some("10.0.0.8")
+    );
+    assert_eq!(asked_by(None, None), None);
+}
+
+#[test]
+fn a_hit_of_less_than_a_millisecond_has_a_duration() {
+    let shown = milliseconds(Duration::from_nanos(412_600));
+    assert_eq!(format!("{shown:?}"), "0.413");
+    assert_eq!(
+        format!("{:?}", milliseconds(Duration::from_secs(2))),
+        "2000.0"
     );
 }
