@@ -38,7 +38,6 @@ pub use self::error::{Asked, PullError};
 pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::Links;
 pub use self::referrers::ReferrerList;
-/// What refers to a manifest, as an upstream or the store tells it.
 pub use crate::upstream::Referrer;
 
 use self::check::Outcome;
@@ -64,10 +63,6 @@ pub enum Served {
     Stale,
     /// Not at all.
     Refused,
-    /// It was a write, and what it brought is kept.
-    Pushed,
-    /// It was a removal, and what it named is gone.
-    Deleted,
 }
 
 /// What of a blob is wanted.

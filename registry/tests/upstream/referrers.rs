@@ -80,9 +80,12 @@ async fn pages_without_end_are_left() {
 #[tokio::test]
 async fn half_a_list_is_none() {
     for rest in [reply(404), ok("{}"), ok("<html>")] {
-        let server = Server::start(move |seen| match seen.target.contains("last") {
-            true => rest.clone(),
-            false => page(0..3).header("Link", "<?last=1>; rel=\"next\""),
+        let server = Server::start(move |seen| {
+            if seen.target.contains("last") {
+                rest.clone()
+            } else {
+                page(0..3).header("Link", "<?last=1>; rel=\"next\"")
+            }
         })
         .await;
         invalid(referrers(&server).await);
