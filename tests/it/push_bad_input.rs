@@ -192,8 +192,9 @@ async fn an_upload_that_nobody_began_or_that_is_over_is_unknown() {
     let made_up = [
         format!("{UPLOADS}00000000-0000-4000-8000-000000000000"),
         format!("{UPLOADS}x"),
-        format!("{UPLOADS}..%2f..%2fv1"),
         format!("{UPLOADS}{}", "a".repeat(500)),
+        // Of this even the path is none.
+        format!("{UPLOADS}..%2f..%2fv1"),
     ];
     for upload in made_up.into_iter().chain([cancelled, wrong, elsewhere]) {
         for method in ["GET", "PATCH", "PUT", "DELETE"] {
@@ -207,7 +208,13 @@ async fn an_upload_that_nobody_began_or_that_is_over_is_unknown() {
             };
             let answer = scene.send(call).await;
             assert_eq!(answer.status, 404, "{method} {target}: {}", answer.text());
-            assert_refused(&answer, 404, "BLOB_UPLOAD_UNKNOWN", &[]);
+            let is_name = !upload.contains("%2f");
+            let code = if is_name {
+                "BLOB_UPLOAD_UNKNOWN"
+            } else {
+                "UNSUPPORTED"
+            };
+            assert_refused(&answer, 404, code, &[]);
         }
     }
     scene.assert_nothing_stored().await;
@@ -267,7 +274,6 @@ async fn a_piece_that_does_not_go_on_where_the_last_one_ended_is_refused_and_the
         "-5",
         "9-5",
         "a-b",
-        "5-9/10",
         "bytes",
         "0x5-0x9",
         "5-99999999999999999999999",

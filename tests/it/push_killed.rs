@@ -1,6 +1,7 @@
 //! A registry that is killed in the middle of pushes: everything that it had answered 201 is there and whole, nothing half is.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,14 +12,13 @@ use cistern_tests::pusher::Pusher;
 use cistern_tests::registry::Registry;
 use cistern_tests::store::Store;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::common::{blob_path, manifest_path};
 
 const PUSHES: u64 = 200;
 /// So many are under way at once, in so many repositories.
-const AT_ONCE: u64 = 8;
+const AT_ONCE: u64 = 20;
 const REPOSITORIES: u64 = 3;
 
 /// What was answered 201: paths, with the bytes that must be there from then on.
@@ -97,60 +97,75 @@ fn moments() -> impl Iterator<Item = u64> {
     (0..1000).map(move |at| u64::from(bytes[at]))
 }
 
+/// Pushes these at once, kills the registry after a random number of their answers and a little while, and says what was promised.
+async fn push_and_kill(
+    registry: &mut Registry,
+    numbers: Range<u64>,
+    moments: &mut impl Iterator<Item = u64>,
+) -> Arc<Promised> {
+    let promised = Arc::new(Promised::default());
+    let mut pushes = JoinSet::new();
+    let most = 5 * (numbers.end - numbers.start);
+    for number in numbers {
+        let pusher = Pusher::to(&registry.host());
+        pushes.spawn(push(pusher, number, Arc::clone(&promised)));
+    }
+    let answers = usize::try_from(moments.next().unwrap() * most / 256).unwrap();
+    while promised.count() < answers && !pushes.is_empty() {
+        while pushes.try_join_next().is_some() {}
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..moments.next().unwrap() {
+        tokio::task::yield_now().await;
+    }
+    registry.kill();
+    pushes.join_all().await;
+    promised
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_201_survives_kills_at_any_moment_and_nothing_half_does() {
     let mut registry = cistern::hosted().start().await;
-    let promised = Arc::new(Promised::default());
-    let mut moments = moments();
-    let mut next = 0;
-    while next < PUSHES {
-        // As many pushes as are under way at once, killed after a random number of their answers, and a little while.
-        let mut pushes = JoinSet::new();
-        let (finished, mut seen) = watch::channel(0);
-        for _ in 0..AT_ONCE.min(PUSHES - next) {
-            let (pusher, promised) = (Pusher::to(&registry.host()), Arc::clone(&promised));
-            let (number, finished) = (next, finished.clone());
-            pushes.spawn(async move {
-                push(pusher, number, promised).await;
-                finished.send_modify(|count| *count += 1);
-            });
-            next += 1;
-        }
-        let most = 5 * AT_ONCE;
-        let answers = promised.count() + usize::try_from(moments.next().unwrap() % most).unwrap();
-        while promised.count() < answers && *seen.borrow_and_update() < AT_ONCE {
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..moments.next().unwrap() {
-            tokio::task::yield_now().await;
-        }
-        registry.kill();
-        while pushes.join_next().await.is_some() {}
+    let (all, mut moments) = (Promised::default(), moments());
+    for round in 0..PUSHES / AT_ONCE {
+        let numbers = round * AT_ONCE..(round + 1) * AT_ONCE;
+        let promised = push_and_kill(&mut registry, numbers, &mut moments).await;
         assert_nothing_is_half(registry.store());
         registry.start().await;
         promised.assert_kept(&registry).await;
+        all.bytes.lock().append(&mut promised.bytes.lock());
     }
-    assert!(promised.count() > 100, "{}", promised.count());
-    // And what was broken off can be pushed after all.
+    all.assert_kept(&registry).await;
+    assert!(all.count() > 200, "{}", all.count());
+    // What was broken off can be pushed after all.
     let pusher = Pusher::to(&registry.host());
-    for number in 0..PUSHES {
-        let tag = format!("v{number}");
-        pusher
-            .image(&small(number), &repository(number), &[&tag])
-            .await;
+    for number in PUSHES - AT_ONCE..PUSHES {
+        let (tag, repository) = (format!("v{number}"), repository(number));
+        let image = small(number);
+        pusher.image(&image, &repository, &[&tag]).await;
+        let path = manifest_path(&repository, &tag);
+        all.add(path, &image.top().bytes);
     }
     registry.restart().await;
-    for number in 0..PUSHES {
-        let path = manifest_path(&repository(number), &format!("v{number}"));
-        let answer = get(&path).send(&registry.host()).await;
-        assert_eq!(answer.body, small(number).top().bytes);
-    }
+    all.assert_kept(&registry).await;
     for number in 0..REPOSITORIES {
-        let path = format!("/v2/{}/tags/list", repository(number));
+        let repository = repository(number);
+        let path = format!("/v2/{repository}/tags/list");
         let list = get(&path).send(&registry.host()).await.json();
-        let count = (0..PUSHES)
-            .filter(|push| push % REPOSITORIES == number)
-            .count();
-        assert_eq!(list["tags"].as_array().unwrap().len(), count);
+        let listed = |tag: &str| {
+            list["tags"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one == tag)
+        };
+        let promised = all.bytes.lock();
+        let tags = promised.keys().filter_map(|path| {
+            let tag = path.strip_prefix(&manifest_path(&repository, ""))?;
+            (!tag.contains(':')).then_some(tag)
+        });
+        for tag in tags {
+            assert!(listed(tag), "{tag}: {list}");
+        }
     }
 }

@@ -14,7 +14,7 @@ async fn a_manifest_that_is_none_is_refused() {
         let times = MIB / open.len();
         open.repeat(times) + "1" + &close.repeat(times)
     };
-    let both = json!({ "schemaVersion": 2, "config": config, "layers": [], "manifests": [] });
+    let both = json!({ "schemaVersion": 2, "config": config, "layers": [], "manifests": [config] });
     let bodies = [
         String::new(),
         " ".to_owned(),
@@ -47,6 +47,20 @@ async fn a_manifest_that_is_none_is_refused() {
             assert_eq!(answer.status, 400, "{start}: {}", answer.text());
             assert_refused(&answer, 400, "MANIFEST_INVALID", &[]);
         }
+    }
+    // What one reader would take for an image and another for an index.
+    let mut nameless: serde_json::Value = serde_json::from_slice(&scene.image.top().bytes).unwrap();
+    nameless.as_object_mut().unwrap().remove("mediaType");
+    let image = nameless.to_string();
+    let index = json!({ "schemaVersion": 2, "manifests": [scene.image.top().descriptor()] });
+    let named = String::from_utf8(scene.image.top().bytes.to_vec()).unwrap();
+    for (sent_as, body) in [
+        (OCI_INDEX, image),
+        (OCI_MANIFEST, index.to_string()),
+        (OCI_INDEX, named),
+    ] {
+        let answer = scene.put_manifest("v2", sent_as, body).await;
+        assert_refused(&answer, 400, "MANIFEST_INVALID", &["it is sent as"]);
     }
     let not_text = scene
         .put_manifest("v2", OCI_MANIFEST, vec![b'{', 0xff, 0xfe, b'}'])
