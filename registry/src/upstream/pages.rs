@@ -35,9 +35,9 @@ pub(super) struct Page {
 
 /// The way through the pages of one list.
 pub(super) struct Walk {
+    began: Instant,
     visited: HashSet<Url>,
     stale_pages: usize,
-    began: Instant,
 }
 
 impl Page {
@@ -51,12 +51,12 @@ impl Page {
 }
 
 impl Walk {
-    /// From this first page on.
+    /// A walk that begins with this page.
     pub(super) fn from(first: &Page) -> Self {
         Self {
+            began: Instant::now(),
             visited: HashSet::from([first.url.clone()]),
             stale_pages: 0,
-            began: Instant::now(),
         }
     }
 
