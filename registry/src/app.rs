@@ -20,6 +20,7 @@ use crate::http::{
 };
 use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{Upstream, UpstreamOptions, UpstreamSetupError};
 
@@ -72,10 +73,17 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
         });
+        let push = Push::new(PushOptions {
+            storage: storage.clone(),
+            metrics: Arc::clone(&metrics),
+            incomplete: config.hosted.incomplete,
+            deletes: config.storage.delete,
+        });
         let http = Http {
             health: health(&storage, &pull, &repositories),
             repositories: repositories.clone(),
             pull,
+            push,
             metrics: Arc::clone(&metrics),
             access: access(config)?,
             settings: settings(config),

@@ -8,5 +8,6 @@ pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod pull;
+pub mod push;
 pub mod repositories;
 pub mod upstream;

@@ -18,8 +18,8 @@ use prometheus_client::registry::Registry;
 
 pub use counters::{Counters, HostCounters, HostOutcomes, RequestCounters, UpstreamRequests};
 pub use labels::{
-    Action, DownloadOutcome, Label, PassedThrough, StatusLabel, TagCheck, Unfinished, UpstreamKind,
-    UpstreamOutcome,
+    Action, DownloadOutcome, Label, PassedThrough, Pushed, StatusLabel, TagCheck, Unfinished,
+    UpstreamKind, UpstreamOutcome,
 };
 
 use crate::pull::Served;
@@ -88,6 +88,10 @@ metrics! {
         tag_checks: Counters<TagCheck> = "tag_checks", Counters::new("outcome");
         /// Tags that were served stale and proved to have moved.
         stale_tags_moved: Counter = "stale_tags_moved", Counter::default();
+        /// Writes to hosted repositories that are durable, by kind.
+        pushed: Counters<Pushed> = "pushed", Counters::new("kind");
+        /// Bytes of blobs received in pushes.
+        pushed_bytes: Counter = "pushed_bytes", Counter::default();
         /// Bytes dropped from the store because they were not used or space was needed.
         evicted_bytes: Counter = "evicted_bytes", Counter::default();
     }

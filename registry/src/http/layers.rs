@@ -122,7 +122,7 @@ impl Service {
         if asked.is_page() {
             return Ok(router::page(self.pages.clone(), head, body).await);
         }
-        api::answer(&self.http, caller, &admitted, head, asked).await
+        api::answer(&self.http, caller, &admitted, head, body, asked).await
     }
 
     fn with_headers(&self, mut answer: Answer, asked: &Asked, request_id: &RequestId) -> Answer {

@@ -1,6 +1,6 @@
 //! HTTP: the only room that knows axum and hyper, statuses and header names.
 //!
-//! It turns a request into a question to `pull` and the answer into bytes on a socket. It never sees an upstream client, the
+//! It turns a request into a question to `pull` or `push` and the answer into bytes on a socket. It never sees an upstream client, the
 //! index, or a path in the store.
 //!
 //! Never to be added here: a layer that compresses or decompresses (digests and lengths would no longer hold, and clients
@@ -18,6 +18,7 @@ mod layers;
 mod listen;
 mod observe;
 mod request;
+mod request_body;
 mod request_id;
 mod response;
 mod router;
@@ -36,6 +37,7 @@ pub use listen::{Limits, ListenError, Listening, Places, Stopping};
 
 use crate::metrics::Metrics;
 use crate::pull::Pull;
+use crate::push::Push;
 use crate::repositories::Repositories;
 
 /// The target of the access log's lines, by which whoever formats the log knows them.
@@ -47,6 +49,8 @@ pub struct Http {
     pub repositories: Repositories,
     /// Reading: what the store holds, and what an upstream can add.
     pub pull: Pull,
+    /// Writing to what is hosted here.
+    pub push: Push,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether this process and its store are well.

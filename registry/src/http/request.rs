@@ -116,12 +116,53 @@ pub(super) fn parameter_of<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str
         .map(|(_, value)| value)
 }
 
-/// All values of a query parameter, decoded.
-pub(super) fn parameters<'a>(head: &'a Parts, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+/// All values of a query parameter, decoded, in their order.
+pub(super) fn parameters<'a>(
+    head: &'a Parts,
+    name: &'a str,
+) -> impl Iterator<Item = Cow<'a, str>> + 'a {
     let query = head.uri.query().unwrap_or_default();
     url::form_urlencoded::parse(query.as_bytes())
         .filter(move |(key, _)| key == name)
         .map(|(_, value)| value)
+}
+
+/// How many bytes the body has, if the caller says so.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Where the bytes of a push belong: `Content-Range: <first>-<last>` as the distribution-spec writes it, or as RFC 9110 does
+/// (`bytes <first>-<last>/<size or *>`), which some clients send. `None` without the header.
+pub(super) fn chunk_place(headers: &HeaderMap) -> Result<Option<(u64, u64)>, ApiError> {
+    let Some(value) = headers.get(header::CONTENT_RANGE) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    let place = place(text).ok_or_else(|| ApiError::bad_chunk_place(text))?;
+    if let Some(length) = content_length(headers)
+        && length.checked_sub(1) != Some(place.1 - place.0)
+    {
+        return Err(ApiError::chunk_length_differs(text, length));
+    }
+    Ok(Some(place))
+}
+
+fn place(text: &str) -> Option<(u64, u64)> {
+    let range = text.strip_prefix("bytes ").unwrap_or(text).trim();
+    let range = range.split_once('/').map_or(range, |(range, _)| range);
+    let (first, last) = range.split_once('-')?;
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().ok()).flatten()
+    };
+    let place: (u64, u64) = (number(first)?, number(last)?);
+    (place.0 <= place.1).then_some(place)
 }
 
 // === impl Page ===

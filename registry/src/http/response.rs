@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use axum::body::Body as PageBody;
 use bytes::{Bytes, BytesMut};
-use cistern_oci::{Digest, Reference, error_body};
+use cistern_oci::{Digest, Reference, RepositoryName, UploadId, error_body};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
@@ -23,6 +23,12 @@ pub(super) const API_VERSION: HeaderName =
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The `ns` that was accepted.
 pub(super) const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+/// What a pushed manifest says something about: the sign that its referrers are listed here.
+pub(super) const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// A tag that a pushed manifest got.
+pub(super) const TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// The name of a push, beside its address.
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 /// Tells an nginx in front of us not to spool the body to its disk.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -200,6 +206,79 @@ fn with_json(status: StatusCode, bytes: Bytes, method: &Method) -> Response<Answ
         *response.body_mut() = AnswerBody::Whole(bytes);
     }
     response
+}
+
+/// A push that is under way: where it goes on, and how much of it is here. `Range` names the last byte, inclusive; of nothing, `0-0`,
+/// as Distribution says it.
+pub(super) fn upload(
+    status: StatusCode,
+    to: &RepositoryName,
+    id: &UploadId,
+    received: u64,
+) -> Answer {
+    let mut response = Response::new(AnswerBody::Empty);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.extend(upload_headers(to, id, received));
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+    }
+    headers.extend(text(id.as_str()).map(|id| (UPLOAD_ID, id)));
+    Answer::plain(response)
+}
+
+/// Where a push goes on, and how much of it is here.
+pub(super) fn upload_headers(
+    to: &RepositoryName,
+    id: &UploadId,
+    received: u64,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let location = text(&format!("/v2/{to}/blobs/uploads/{id}"));
+    let range = text(&format!("0-{}", received.saturating_sub(1)));
+    let location = location.map(|location| (header::LOCATION, location));
+    location
+        .into_iter()
+        .chain(range.map(|range| (header::RANGE, range)))
+}
+
+/// Something was written; here it is.
+pub(super) fn created(path: &str, digest: &Digest) -> Answer {
+    let mut response = Response::new(AnswerBody::Empty);
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    headers.extend(text(path).map(|path| (header::LOCATION, path)));
+    headers.extend(text(&digest.to_string()).map(|digest| (CONTENT_DIGEST, digest)));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+    Answer {
+        response,
+        digest: Some(*digest),
+        served: Some(Served::Pushed),
+    }
+}
+
+/// A push was given up.
+pub(super) fn cancelled() -> Answer {
+    let mut response = Response::new(AnswerBody::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Answer {
+        response,
+        digest: None,
+        served: Some(Served::Deleted),
+    }
+}
+
+/// Something was removed.
+pub(super) fn deleted() -> Answer {
+    let mut response = Response::new(AnswerBody::Empty);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+    Answer {
+        response,
+        digest: None,
+        served: Some(Served::Deleted),
+    }
 }
 
 /// Says that a list is what the cache holds, when the upstream could not be asked.

@@ -5,6 +5,7 @@ mod connections;
 mod harness;
 mod lists;
 mod logging;
+mod push_bodies;
 mod ranges;
 mod refusing;
 mod serving;

@@ -100,6 +100,18 @@ labels! {
         Error = "error",
     }
 
+    /// What was written to a hosted repository, durably.
+    pub enum Pushed {
+        /// A blob whose bytes came.
+        Blob = "blob",
+        /// A blob that was here already.
+        Mount = "mount",
+        /// A manifest, with its tags.
+        Manifest = "manifest",
+        /// Something was removed: a tag, a manifest or a blob.
+        Delete = "delete",
+    }
+
     /// How a download from an upstream ended.
     pub enum DownloadOutcome {
         /// Verified and kept.
@@ -203,6 +215,8 @@ impl Label for Served {
         Self::Miss,
         Self::Stale,
         Self::Refused,
+        Self::Pushed,
+        Self::Deleted,
     ];
 
     fn index(self) -> usize {
@@ -212,6 +226,8 @@ impl Label for Served {
             Self::Miss => 2,
             Self::Stale => 3,
             Self::Refused => 4,
+            Self::Pushed => 5,
+            Self::Deleted => 6,
         }
     }
 
@@ -222,6 +238,8 @@ impl Label for Served {
             Self::Miss => "miss",
             Self::Stale => "stale",
             Self::Refused => "refused",
+            Self::Pushed => "pushed",
+            Self::Deleted => "deleted",
         }
     }
 }

@@ -63,6 +63,10 @@ pub enum Served {
     Stale,
     /// Not at all.
     Refused,
+    /// It was a write, and what it brought is kept.
+    Pushed,
+    /// It was a removal, and what it named is gone.
+    Deleted,
 }
 
 /// What of a blob is wanted.

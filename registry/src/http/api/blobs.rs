@@ -1,4 +1,4 @@
-//! Blobs: `GET` and `HEAD /v2/<name>/blobs/<digest>`. A HEAD has its own way down: it never starts a download.
+//! Blobs: `GET`, `HEAD` and `DELETE /v2/<name>/blobs/<digest>`. A HEAD has its own way down: it never starts a download.
 
 use cistern_oci::{Digest, RangeHeader};
 use http::request::Parts;
@@ -8,7 +8,7 @@ use super::super::error::ApiError;
 use super::super::request::{has_already, range, range_still_holds};
 use super::super::response::{self, Answer};
 use crate::pull::Want;
-use crate::repositories::Repository;
+use crate::repositories::{Hosted, Repository};
 
 /// Whether there is such a blob, and how large it is.
 pub(super) async fn head(
@@ -45,4 +45,10 @@ pub(super) async fn get(
     Ok(response::blob(
         http.pull.blob(repository, digest, want).await?,
     ))
+}
+
+/// Lets a hosted repository no longer hold a blob.
+pub(super) async fn delete(http: &Http, of: &Hosted, digest: &Digest) -> Result<Answer, ApiError> {
+    http.push.delete_blob(of, digest).await?;
+    Ok(response::deleted())
 }

@@ -4,18 +4,20 @@ mod blobs;
 mod lists;
 mod manifests;
 mod referrers;
+mod uploads;
 
 use cistern_auth::incoming::Admitted;
 use cistern_oci::Resource;
 use http::Method;
 use http::request::Parts;
+use hyper::body::Incoming;
 
 use super::connection::Caller;
 use super::error::ApiError;
 use super::request::{Asked, Target, is_write, parameter};
 use super::response::{self, Answer, NAMESPACE};
 use super::{Http, access};
-use crate::repositories::Repository;
+use crate::repositories::{Hosted, Repository};
 
 /// Answers a request below `/v2/`.
 pub(super) async fn answer(
@@ -23,6 +25,7 @@ pub(super) async fn answer(
     caller: &Caller,
     admitted: &Admitted,
     head: &Parts,
+    body: Incoming,
     asked: &Asked,
 ) -> Result<Answer, ApiError> {
     let method = &head.method;
@@ -47,10 +50,11 @@ pub(super) async fn answer(
         http.repositories
             .find(&endpoint.repository, namespace.as_deref(), own_host)?;
     if !reads {
-        if let Repository::Hosted(_) = repository {
-            access::may_write(http, access::address_of(http, caller, head), admitted)?;
-        }
-        return Err(ApiError::no_writes(why_no_writes(&repository)));
+        let Repository::Hosted(hosted) = &repository else {
+            return Err(ApiError::no_writes());
+        };
+        access::may_write(http, access::address_of(http, caller, head), admitted)?;
+        return write(http, head, body, hosted, &endpoint.resource).await;
     }
     let answer = match (&endpoint.resource, method == Method::HEAD) {
         (Resource::Manifest(reference), _) => {
@@ -62,8 +66,11 @@ pub(super) async fn answer(
         (Resource::Referrers(subject), _) => {
             referrers::list(http, head, &endpoint.repository, &repository, subject).await
         }
-        (Resource::Uploads, _) => Err(ApiError::method_not_allowed(method)),
-        (Resource::Upload(_), _) => Err(ApiError::no_uploads()),
+        (Resource::Uploads, _) => Err(ApiError::not_this_method(method, &Resource::Uploads)),
+        (Resource::Upload(id), _) => match &repository {
+            Repository::Hosted(hosted) => uploads::status(http, hosted, id).await,
+            Repository::Mirror(_) => Err(ApiError::no_uploads()),
+        },
     }?;
     Ok(
         match namespace.and_then(|namespace| response::text(&namespace)) {
@@ -73,9 +80,26 @@ pub(super) async fn answer(
     )
 }
 
-fn why_no_writes(repository: &Repository) -> &'static str {
-    match repository {
-        Repository::Mirror(_) => "this repository mirrors another registry: push there",
-        Repository::Hosted(_) => "this repository is read-only here",
+/// Changes something in a hosted repository.
+async fn write(
+    http: &Http,
+    head: &Parts,
+    body: Incoming,
+    to: &Hosted,
+    resource: &Resource,
+) -> Result<Answer, ApiError> {
+    match (&head.method, resource) {
+        (&Method::POST, Resource::Uploads) => uploads::begin(http, head, body, to).await,
+        (&Method::PATCH, Resource::Upload(id)) => uploads::append(http, head, body, to, id).await,
+        (&Method::PUT, Resource::Upload(id)) => uploads::finish(http, head, body, to, id).await,
+        (&Method::DELETE, Resource::Upload(id)) => uploads::cancel(http, to, id).await,
+        (&Method::PUT, Resource::Manifest(reference)) => {
+            manifests::put(http, head, body, to, reference).await
+        }
+        (&Method::DELETE, Resource::Manifest(reference)) => {
+            manifests::delete(http, to, reference).await
+        }
+        (&Method::DELETE, Resource::Blob(digest)) => blobs::delete(http, to, digest).await,
+        (method, resource) => Err(ApiError::not_this_method(method, resource)),
     }
 }

@@ -19,6 +19,7 @@ use crate::http::admin::{Health, UpstreamReport};
 use crate::http::{Access, AccessOptions, Http, Limits, Listening, Places, Settings, Stopping};
 use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 
 /// Nothing in these tests takes that long unless it hangs.
@@ -31,6 +32,7 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) store_is_ill: bool,
     pub(super) with_debug: bool,
+    pub(super) deletes: bool,
 }
 
 /// A server and its store. Every repository is hosted.
@@ -69,6 +71,12 @@ impl Running {
         let http = Http {
             repositories: Repositories::new(None, ["mirror.example"], Vec::new()),
             pull: pull_from(&storage, &tasks, &metrics),
+            push: Push::new(PushOptions {
+                storage: storage.clone(),
+                metrics: Arc::clone(&metrics),
+                incomplete: false,
+                deletes: setup.deletes,
+            }),
             metrics: Arc::clone(&metrics),
             health: health(setup.store_is_ill),
             access: Access::new(AccessOptions::default()),

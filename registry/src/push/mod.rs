@@ -1,0 +1,202 @@
+//! Writing to hosted repositories: blobs in pushes that may take many requests, manifests with their tags, and removal.
+//!
+//! This room knows `storage` and the words. It must not know axum, status codes or header names, nor any upstream: what is hosted
+//! lives here only. Whatever it answers with success is durable.
+
+mod body;
+mod error;
+mod manifests;
+mod uploads;
+
+use std::sync::Arc;
+
+use cistern_oci::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId};
+use cistern_storage::Storage;
+
+pub use self::body::PushBody;
+pub use self::error::PushError;
+use crate::metrics::{Metrics, Pushed};
+use crate::repositories::Hosted;
+
+/// What the push room is built from.
+pub struct PushOptions {
+    /// Bytes and links.
+    pub storage: Storage,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// `hosted.incomplete`: manifests are taken although blobs they name are absent.
+    pub incomplete: bool,
+    /// `storage.delete.enabled`: tags, manifests and blobs may be removed.
+    pub deletes: bool,
+}
+
+struct Parts {
+    storage: Storage,
+    metrics: Arc<Metrics>,
+    incomplete: bool,
+    deletes: bool,
+}
+
+/// The bytes of one request, and which of the blob they are meant to be.
+pub struct Chunk<B> {
+    /// The bytes.
+    pub body: B,
+    /// The first and the last byte's place in the blob, if the caller said so (`Content-Range`).
+    pub place: Option<(u64, u64)>,
+}
+
+/// A manifest as it was sent.
+pub struct SentManifest<B> {
+    /// The tag or digest of the path.
+    pub reference: Reference,
+    /// Further tags it gets.
+    pub tags: Vec<Tag>,
+    /// What the caller calls it.
+    pub content_type: Option<String>,
+    /// How long the caller says it is, in bytes.
+    pub length: Option<u64>,
+    /// Its bytes.
+    pub body: B,
+}
+
+/// A manifest that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptManifest {
+    /// Its digest: the caller's own where one was named.
+    pub digest: Digest,
+    /// What it says something about.
+    pub subject: Option<Digest>,
+}
+
+/// Writing to hosted repositories.
+#[derive(Clone)]
+pub struct Push {
+    parts: Arc<Parts>,
+}
+
+impl Push {
+    /// Builds the room.
+    pub fn new(options: PushOptions) -> Self {
+        let PushOptions {
+            storage,
+            metrics,
+            incomplete,
+            deletes,
+        } = options;
+        Self {
+            parts: Arc::new(Parts {
+                storage,
+                metrics,
+                incomplete,
+                deletes,
+            }),
+        }
+    }
+
+    /// Begins a push of a blob. `algorithm` is the one its digest will be of; a wrong guess costs reading the bytes once more.
+    pub async fn begin(&self, to: &Hosted, algorithm: Algorithm) -> Result<UploadId, PushError> {
+        let id = self
+            .parts
+            .storage
+            .uploads()
+            .begin(&to.name, algorithm)
+            .await?;
+        Ok(id)
+    }
+
+    /// Lets the repository hold a blob that is here already, in `from` or, where none is named, in any repository. Whether it does
+    /// now; if not, the caller pushes the bytes.
+    pub async fn mount(
+        &self,
+        to: &Hosted,
+        digest: &Digest,
+        from: Option<&RepositoryName>,
+    ) -> Result<bool, PushError> {
+        let repositories = self.parts.storage.repositories();
+        let may = match from {
+            Some(from) => repositories.holds_blob(from, digest).await?,
+            None => repositories.holders(digest).await?,
+        };
+        let mounted = may && repositories.keep_blob(&to.name, digest).await?;
+        if mounted {
+            self.parts.metrics.pushed.count(Pushed::Mount);
+        }
+        Ok(mounted)
+    }
+
+    /// Takes further bytes of a push; how many bytes of it are here then.
+    pub async fn append<B: PushBody>(
+        &self,
+        to: &Hosted,
+        id: &UploadId,
+        chunk: Chunk<B>,
+    ) -> Result<u64, PushError> {
+        uploads::append(&self.parts, to, id, chunk).await
+    }
+
+    /// Takes the last bytes of a push, if there are some, and makes a blob of it.
+    pub async fn finish<B: PushBody>(
+        &self,
+        to: &Hosted,
+        id: &UploadId,
+        chunk: Chunk<B>,
+        digest: &Digest,
+    ) -> Result<(), PushError> {
+        uploads::finish(&self.parts, to, id, chunk, digest).await
+    }
+
+    /// How many bytes of a push are here.
+    pub async fn received(&self, to: &Hosted, id: &UploadId) -> Result<u64, PushError> {
+        let received = self.parts.storage.uploads().received(&to.name, id).await?;
+        received.ok_or_else(|| PushError::UploadUnknown(id.clone()))
+    }
+
+    /// Gives a push up.
+    pub async fn cancel(&self, to: &Hosted, id: &UploadId) -> Result<(), PushError> {
+        let upload = uploads::turn(&self.parts, to, id).await?;
+        Ok(upload.cancel().await?)
+    }
+
+    /// Takes a manifest and points its tags at it.
+    pub async fn put_manifest<B: PushBody>(
+        &self,
+        to: &Hosted,
+        sent: SentManifest<B>,
+    ) -> Result<KeptManifest, PushError> {
+        manifests::put(&self.parts, to, sent).await
+    }
+
+    /// Removes a tag, or a manifest with all its tags.
+    pub async fn delete_manifest(&self, of: &Hosted, which: &Reference) -> Result<(), PushError> {
+        self.may_delete()?;
+        let repositories = self.parts.storage.repositories();
+        let was_there = match which {
+            Reference::Tag(tag) => repositories.drop_tag(&of.name, tag).await?,
+            Reference::Digest(digest) => repositories.drop_manifest(&of.name, digest).await?,
+        };
+        if !was_there {
+            return Err(PushError::ManifestUnknown(which.clone()));
+        }
+        self.parts.metrics.pushed.count(Pushed::Delete);
+        Ok(())
+    }
+
+    /// Lets the repository no longer hold a blob. Others that hold it are not touched.
+    pub async fn delete_blob(&self, of: &Hosted, digest: &Digest) -> Result<(), PushError> {
+        self.may_delete()?;
+        let repositories = self.parts.storage.repositories();
+        if !repositories.drop_blob(&of.name, digest).await? {
+            return Err(PushError::BlobUnknown(*digest));
+        }
+        self.parts.metrics.pushed.count(Pushed::Delete);
+        Ok(())
+    }
+
+    fn may_delete(&self) -> Result<(), PushError> {
+        if self.parts.deletes {
+            Ok(())
+        } else {
+            Err(PushError::NoDeletes)
+        }
+    }
+}
