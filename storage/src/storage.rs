@@ -90,9 +90,7 @@ impl Storage {
             .off(|core| {
                 core.buffers.trim();
                 core.write_uses();
-                if !core.read_only {
-                    core.remove_remembered()?;
-                }
+                core.remove_remembered();
                 core.index
                     .flush()
                     .map_err(|error| StorageError::Index(error.to_string()))

@@ -137,6 +137,16 @@ impl Place {
     }
 }
 
+/// A directory in memory, where there is such a place: nothing in it has to last.
+pub(crate) fn in_memory() -> tempfile::TempDir {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() {
+        tempfile::tempdir_in(shared).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
 pub(crate) fn blob_path(digest: &Digest) -> String {
     let hex = digest.hex();
     format!(

@@ -11,7 +11,7 @@ use std::{path::Path, process::Command, time::SystemTime};
 
 use bytes::Bytes;
 use cistern_oci::{Algorithm, Digest, Manifest, RepositoryName};
-use cistern_storage::{Checked, Options, Reserve, Storage, growing};
+use cistern_storage::{Checked, Options, Reserve, Storage, Turn, growing};
 use tokio_util::sync::CancellationToken;
 
 const PROGRAM: &str = "docker-registry";
@@ -238,5 +238,219 @@ async fn distributions_garbage_collector_runs_and_keeps_what_manifests_name() {
             "{said}"
         );
         storage.rebuild_index(CancellationToken::new()).await;
+    }
+}
+
+/// What was kept in the store, and what Distribution should find of it.
+struct Kept {
+    of: RepositoryName,
+    manifests: Vec<(&'static str, Manifest)>,
+    blobs: Vec<(Digest, &'static [u8])>,
+    deleted: (Digest, Digest),
+}
+
+async fn push(storage: &Storage, of: &RepositoryName, bytes: &'static [u8]) -> Digest {
+    let digest = Digest::of(Algorithm::Sha256, bytes);
+    let uploads = storage.uploads();
+    let id = uploads.begin(of, Algorithm::Sha256).await.unwrap();
+    let Turn::Yours(mut upload) = uploads.open(of, &id).await.unwrap() else {
+        panic!("another has the turn");
+    };
+    upload.append(Bytes::from_static(bytes)).await.unwrap();
+    upload.commit(&digest).await.unwrap();
+    digest
+}
+
+/// Pushes one manifest of each of the four kinds, deletes another one, and leaves a push under way.
+async fn fill_as_clients_do(storage: &Storage) -> Kept {
+    let of: RepositoryName = "local/app".parse().unwrap();
+    let other: RepositoryName = "local/other".parse().unwrap();
+    let (config, layer): (&[u8], &[u8]) = (b"{}", b"pushed layer");
+    let (config_digest, layer_digest) = (
+        push(storage, &other, config).await,
+        push(storage, &of, layer).await,
+    );
+    let repositories = storage.repositories();
+    assert!(repositories.keep_blob(&of, &config_digest).await.unwrap());
+    let mut manifests = Vec::new();
+    for (image_tag, image, index_tag, index) in [
+        (
+            "oci",
+            "application/vnd.oci.image.manifest.v1+json",
+            "oci-index",
+            "application/vnd.oci.image.index.v1+json",
+        ),
+        (
+            "docker",
+            "application/vnd.docker.distribution.manifest.v2+json",
+            "docker-list",
+            "application/vnd.docker.distribution.manifest.list.v2+json",
+        ),
+    ] {
+        let body = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{image}","config":{{"mediaType":"a/b","size":2,"digest":"{config_digest}"}},"layers":[{{"mediaType":"a/b","size":12,"digest":"{layer_digest}"}}]}}"#
+        );
+        let of_image = by(Algorithm::Sha256, Some(image), body);
+        let body = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{index}","manifests":[{{"mediaType":"{image}","size":{},"digest":"{}","platform":{{"os":"linux","architecture":"amd64"}}}}]}}"#,
+            of_image.bytes.len(),
+            of_image.digest
+        );
+        manifests.push((image_tag, of_image));
+        manifests.push((index_tag, by(Algorithm::Sha256, Some(index), body)));
+    }
+    let body = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"a/b","size":2,"digest":"{config_digest}"}},"layers":[]}}"#
+    );
+    let gone = by(Algorithm::Sha256, None, body);
+    for (tag, manifest) in manifests.iter().chain(&[("gone", gone.clone())]) {
+        repositories.keep_manifest(&of, manifest).await.unwrap();
+        repositories
+            .keep_tag(&of, &tag.parse().unwrap(), &manifest.digest)
+            .await
+            .unwrap();
+    }
+    let gone_layer = push(storage, &of, b"deleted layer").await;
+    assert!(repositories.drop_blob(&of, &gone_layer).await.unwrap());
+    assert!(repositories.drop_manifest(&of, &gone.digest).await.unwrap());
+    let uploads = storage.uploads();
+    uploads.begin(&of, Algorithm::Sha512).await.unwrap();
+    Kept {
+        of,
+        manifests,
+        blobs: vec![(config_digest, config), (layer_digest, layer)],
+        deleted: (gone_layer, gone.digest),
+    }
+}
+
+/// Distribution, serving a store; stopped when dropped.
+struct Serving {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago: Distribution cannot be asked which one it took.
+fn serve(root: &Path) -> Serving {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let config = root.join("serve.yml");
+    let text = format!(
+        "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n",
+        root.display()
+    );
+    std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(&config)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .unwrap();
+    let child = Command::new(PROGRAM)
+        .arg("serve")
+        .arg(&config)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let serving = Serving { child, address };
+    while std::net::TcpStream::connect(&serving.address).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    serving
+}
+
+/// The status, the head in lower case, and the body of one answer.
+fn get(from: &Serving, path: &str) -> (u16, String, Vec<u8>) {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(&from.address).unwrap();
+    let accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
+        application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
+    let body = answer.split_off(end + 4);
+    let head = String::from_utf8(answer).unwrap().to_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head, body)
+}
+
+/// Distribution gives everything that was kept, byte for byte, and nothing that was deleted.
+fn distribution_serves(root: &Path, kept: &Kept) {
+    let serving = serve(root);
+    let of = &kept.of;
+    for (tag, manifest) in &kept.manifests {
+        for reference in [(*tag).to_owned(), manifest.digest.to_string()] {
+            let (status, head, body) = get(&serving, &format!("/v2/{of}/manifests/{reference}"));
+            assert_eq!((status, &body[..]), (200, &manifest.bytes[..]), "{head}");
+            let media_type = manifest.media_type.as_str();
+            assert!(
+                head.contains(&format!("content-type: {media_type}\r\n")),
+                "{head}"
+            );
+        }
+    }
+    for (digest, bytes) in &kept.blobs {
+        let (status, head, body) = get(&serving, &format!("/v2/{of}/blobs/{digest}"));
+        assert_eq!((status, &body[..]), (200, *bytes), "{head}");
+    }
+    let (status, _, body) = get(&serving, &format!("/v2/{of}/tags/list"));
+    let body = String::from_utf8(body).unwrap();
+    assert_eq!(status, 200);
+    for (tag, _) in &kept.manifests {
+        assert!(body.contains(&format!("{tag:?}")), "{body}");
+    }
+    assert!(!body.contains("gone"), "{body}");
+    for path in [
+        format!("/v2/{of}/blobs/{}", kept.deleted.0),
+        format!("/v2/{of}/manifests/{}", kept.deleted.1),
+        format!("/v2/{of}/manifests/gone"),
+    ] {
+        assert_eq!(get(&serving, &path).0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn distribution_reads_what_was_pushed_and_its_garbage_collector_keeps_it() {
+    if !is_there() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::open(options(directory.path())).await.unwrap();
+    let kept = fill_as_clients_do(&storage).await;
+    fill_with_what_distribution_cannot_read(&storage, &"local/odd".parse().unwrap()).await;
+    storage.close().await.unwrap();
+    drop(storage);
+    distribution_serves(directory.path(), &kept);
+    for arguments in [&[][..], &["--delete-untagged"][..]] {
+        collect_garbage(directory.path(), arguments);
+        distribution_serves(directory.path(), &kept);
+    }
+    let storage = Storage::open(options(directory.path())).await.unwrap();
+    for (_, manifest) in &kept.manifests {
+        let found = storage
+            .repositories()
+            .manifest(&kept.of, &manifest.digest)
+            .await
+            .unwrap();
+        assert_eq!(found.as_ref(), Some(manifest));
+    }
+    for (digest, _) in &kept.blobs {
+        assert!(storage.blobs().open(digest).await.unwrap().is_some());
     }
 }

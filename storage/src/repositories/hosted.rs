@@ -278,12 +278,13 @@ impl Core {
     }
 
     /// Removes the bytes that could not go with their last link because they were being read.
-    pub(crate) fn remove_remembered(&self) -> Result<(), StorageError> {
+    pub(crate) fn remove_remembered(&self) {
         let unlinked = std::mem::take(&mut *self.unlinked.lock());
         for digest in unlinked {
-            self.remove_unlinked(&digest)?;
+            if let Err(error) = self.remove_unlinked(&digest) {
+                tracing::warn!(%error, %digest, "cannot remove a deleted blob");
+            }
         }
-        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! A disk that remembers every change, and can say what a crash after any of them would leave: what a kill leaves, and what a
 //! power cut may leave of changes that were not synced.
 
+mod left;
+
 use std::{
-    collections::{BTreeMap, HashMap},
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -10,6 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 
+pub(crate) use self::left::{History, write};
 use crate::{Disk, DiskFile, FileFacts, RealDisk, Space};
 
 /// How it ended.
@@ -52,19 +54,9 @@ impl RememberingDisk {
         self.changes.lock().len()
     }
 
-    /// Writes what is left of `from` after so many changes and a crash to an empty directory.
-    pub(crate) fn leave(&self, changes: usize, crash: Crash, from: &Path, to: &Path) {
-        let mut state = State::default();
-        for change in self.changes.lock().iter().take(changes) {
-            state.apply(change);
-        }
-        let mut dice = match crash {
-            Crash::Some(seed) => seed ^ (changes as u64) << 20 | 1,
-            _ => 1,
-        };
-        if let Some(root) = state.find(from) {
-            state.write(root, crash, &mut dice, to);
-        }
+    /// Goes through all changes from the beginning.
+    pub(crate) fn history(&self) -> History {
+        History::of(std::mem::take(&mut *self.changes.lock()))
     }
 
     fn note(&self, work: impl FnOnce() -> io::Result<Option<Change>>) -> io::Result<()> {
@@ -187,174 +179,4 @@ impl Disk for RememberingDisk {
     fn lock(&self, file: &DiskFile) -> io::Result<()> {
         self.real.lock(file)
     }
-}
-
-// === what a crash leaves ===
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Node {
-    File(usize),
-    Directory(usize),
-}
-
-type Names = BTreeMap<OsString, Node>;
-
-/// Something as it is now, and as it was when it was last synced.
-#[derive(Default)]
-struct Both<T> {
-    now: T,
-    synced: T,
-}
-
-struct State {
-    files: Vec<Both<Vec<u8>>>,
-    by_inode: HashMap<u64, usize>,
-    /// The first is `/`.
-    directories: Vec<Both<Names>>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            files: Vec::new(),
-            by_inode: HashMap::new(),
-            directories: vec![Both::default()],
-        }
-    }
-}
-
-impl State {
-    fn apply(&mut self, change: &Change) {
-        match change {
-            Change::Create(path, inode) => {
-                self.files.push(Both::default());
-                self.by_inode.insert(*inode, self.files.len() - 1);
-                self.put(path, Node::File(self.files.len() - 1));
-            }
-            Change::Write(inode, offset, bytes) => {
-                let content = &mut self.files[self.by_inode[inode]].now;
-                let offset = usize::try_from(*offset).unwrap();
-                let end = offset + bytes.len();
-                content.resize(content.len().max(end), 0);
-                content[offset..end].copy_from_slice(bytes);
-            }
-            Change::SetLength(inode, length) => {
-                let length = usize::try_from(*length).unwrap();
-                self.files[self.by_inode[inode]].now.resize(length, 0);
-            }
-            Change::Sync(inode) => {
-                let file = &mut self.files[self.by_inode[inode]];
-                file.synced = file.now.clone();
-            }
-            Change::CreateDirectories(path) => {
-                self.directory(path);
-            }
-            Change::SyncDirectory(path) => {
-                let number = self.directory(path);
-                let names = &mut self.directories[number];
-                names.synced = names.now.clone();
-            }
-            Change::Rename(from, to) => {
-                let node = self.take(from).unwrap();
-                self.put(to, node);
-            }
-            Change::Remove(path) => {
-                self.take(path).unwrap();
-            }
-        }
-    }
-
-    fn find(&self, path: &Path) -> Option<usize> {
-        let mut at = 0;
-        for name in path.iter().skip(1) {
-            match self.directories[at].now.get(name)? {
-                Node::Directory(next) => at = *next,
-                Node::File(_) => return None,
-            }
-        }
-        Some(at)
-    }
-
-    /// A directory, made with those above it when it is not there.
-    fn directory(&mut self, path: &Path) -> usize {
-        let mut at = 0;
-        for name in path.iter().skip(1) {
-            at = match self.directories[at].now.get(name) {
-                Some(Node::Directory(next)) => *next,
-                _ => {
-                    self.directories.push(Both::default());
-                    let new = self.directories.len() - 1;
-                    let names = &mut self.directories[at].now;
-                    names.insert(name.to_owned(), Node::Directory(new));
-                    new
-                }
-            };
-        }
-        at
-    }
-
-    fn put(&mut self, path: &Path, node: Node) {
-        let above = self.directory(path.parent().unwrap());
-        let name = path.file_name().unwrap().to_owned();
-        self.directories[above].now.insert(name, node);
-    }
-
-    fn take(&mut self, path: &Path) -> Option<Node> {
-        let above = self.directory(path.parent().unwrap());
-        let names = &mut self.directories[above].now;
-        names.remove(path.file_name().unwrap())
-    }
-
-    /// Writes what is left of a directory.
-    #[expect(clippy::disallowed_methods, reason = "tests make files themselves")]
-    fn write(&self, directory: usize, crash: Crash, dice: &mut u64, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        let names = &self.directories[directory];
-        let mut all: Vec<&OsString> = names.now.keys().chain(names.synced.keys()).collect();
-        all.sort();
-        all.dedup();
-        for name in all {
-            let node = if sees_new_names(crash, dice) {
-                names.now.get(name)
-            } else {
-                names.synced.get(name)
-            };
-            match node {
-                Some(Node::Directory(inner)) => self.write(*inner, crash, dice, &to.join(name)),
-                Some(Node::File(file)) => {
-                    let file = &self.files[*file];
-                    let content = if sees_new_content(crash, dice) {
-                        &file.now
-                    } else {
-                        &file.synced
-                    };
-                    std::fs::write(to.join(name), content).unwrap();
-                }
-                None => {}
-            }
-        }
-    }
-}
-
-fn sees_new_names(crash: Crash, dice: &mut u64) -> bool {
-    match crash {
-        Crash::Killed | Crash::NamesWithoutContent => true,
-        Crash::NothingUnsynced | Crash::ContentWithoutNames => false,
-        Crash::Some(_) => throw(dice),
-    }
-}
-
-fn sees_new_content(crash: Crash, dice: &mut u64) -> bool {
-    match crash {
-        Crash::Killed | Crash::ContentWithoutNames => true,
-        Crash::NothingUnsynced | Crash::NamesWithoutContent => false,
-        Crash::Some(_) => throw(dice),
-    }
-}
-
-fn throw(dice: &mut u64) -> bool {
-    *dice ^= *dice << 13;
-    *dice ^= *dice >> 7;
-    *dice ^= *dice << 17;
-    (*dice >> 11).is_multiple_of(2)
 }
