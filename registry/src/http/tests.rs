@@ -11,3 +11,4 @@ mod pushing;
 mod ranges;
 mod refusing;
 mod serving;
+mod uploads;

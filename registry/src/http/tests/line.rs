@@ -92,3 +92,15 @@ pub(super) async fn assert_hello(registry: &Running) {
         .await;
     assert_eq!((reply.status, &*reply.body), (200, &b"hello world"[..]));
 }
+
+/// Pushes `hello world` to a repository in one request.
+pub(super) async fn push_hello(registry: &Running, repository: &str) {
+    let push = format!("POST /v2/{repository}/blobs/uploads/?digest={HELLO}");
+    let kept = Line::to(registry)
+        .await
+        .ask(&push, &[], b"hello world")
+        .await;
+    assert_eq!(kept.status, 201);
+    let blob = format!("/v2/{repository}/blobs/{HELLO}");
+    assert_eq!(kept.header("location"), Some(blob.as_str()));
+}
