@@ -141,7 +141,7 @@ fn move_scheduler_state_aside(layout: &Layout, disk: &dyn Disk) -> Result<bool, 
 /// Opens the index; one that cannot be used is moved aside, and where nothing helps the facts are kept in memory.
 fn open_index(layout: &Layout, disk: &SharedDisk, cache_bytes: u64) -> Arc<dyn Index> {
     let path = layout.index();
-    if !has_known_format(layout, &**disk) {
+    if !has_known_format(layout, &**disk) || has_strangers(&path, &**disk) {
         move_index_aside(layout, &**disk);
     }
     for attempt in 0..2 {
@@ -168,6 +168,16 @@ fn has_known_format(layout: &Layout, disk: &dyn Disk) -> bool {
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
         .is_some_and(|format: Format| format.index == FORMAT)
+}
+
+/// Whether something lies in the index that its library would wait for without end: a pipe, a device.
+fn has_strangers(index: &Path, disk: &dyn Disk) -> bool {
+    let is_stranger = |name| {
+        let facts = disk.facts(&index.join(name));
+        facts.is_ok_and(|facts| !facts.is_regular && !facts.is_directory)
+    };
+    let names = disk.list(index).unwrap_or_default();
+    names.into_iter().any(is_stranger)
 }
 
 fn write_format(layout: &Layout, disk: &dyn Disk) {

@@ -54,6 +54,8 @@ pub struct FileFacts {
     pub links: u64,
     /// Whether it is a directory.
     pub is_directory: bool,
+    /// Whether it is a file that holds bytes, and no pipe, socket or device.
+    pub is_regular: bool,
 }
 
 /// How much room a file system has, in bytes.
@@ -68,9 +70,10 @@ pub struct Space {
 /// The file operations of the store. Everything here may block: callers leave the reactor first, except for
 /// [`Disk::read_at_once`], [`Disk::is_in_memory`] and [`Disk::send`].
 pub trait Disk: Send + Sync + 'static {
-    /// Opens an existing file for reading.
+    /// Opens an existing file for reading. What is no regular file is `NotFound`: nobody is to wait for the end of a pipe.
     fn open(&self, path: &Path) -> io::Result<DiskFile>;
-    /// Opens an existing file, or creates it, for reading and writing. Never truncates.
+    /// Opens an existing file, or creates it, for reading and writing. Never truncates. `InvalidInput` when
+    /// something else than a regular file is there.
     fn open_or_create(&self, path: &Path) -> io::Result<DiskFile>;
     /// Creates a file for reading and writing; fails if the name exists.
     fn create_new(&self, path: &Path) -> io::Result<DiskFile>;

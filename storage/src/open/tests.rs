@@ -148,7 +148,7 @@ async fn an_index_of_another_format_is_moved_aside() {
 
 #[tokio::test]
 async fn a_damaged_index_keeps_nobody_from_being_served() {
-    for damage in ["cut", "noise", "nothing", "no conf"] {
+    for damage in ["cut", "noise", "nothing", "no conf", "pipe"] {
         let place = Place::new();
         let storage = place.open().await;
         let manifest = fill(&place, &storage).await;
@@ -171,6 +171,7 @@ async fn a_damaged_index_keeps_nobody_from_being_served() {
                 &some_bytes(usize::try_from(length).unwrap(), 1),
             ),
             "nothing" => place.write("cistern/index/db", b""),
+            "pipe" => place.make_pipe("cistern/index/conf"),
             _ => place.write("cistern/index/conf", b"what?"),
         }
         let storage = place.open().await;
