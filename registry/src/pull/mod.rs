@@ -18,6 +18,7 @@ mod manifests;
 mod pass_through;
 mod patience;
 mod remembered;
+mod sources;
 mod tags;
 
 use std::sync::Arc;
