@@ -100,7 +100,8 @@ impl Blobs<'_> {
     ) -> Result<OpenedBlob, PullError> {
         let repositories = self.parts.storage.repositories();
         let running = self.parts.downloads.running(&digest);
-        // A download that ended a moment ago has linked its blob before it left the map, so look once more (law 5).
+        let is_here = running.is_some() || self.is_stored(&digest).await?;
+        // A download that ended a moment ago has linked its blob before it was here, so look for the link after it (law 5).
         let named = repositories.names_digest(&mirror.name, &digest).await?;
         let mut is_proven =
             named.is_some() || repositories.holds_blob(&mirror.name, &digest).await?;
@@ -108,7 +109,7 @@ impl Blobs<'_> {
         let is_asked = running
             .as_ref()
             .is_some_and(|running| running.sources.include(&mirror.name));
-        if !is_proven && !is_asked && (running.is_some() || self.is_stored(&digest).await?) {
+        if !is_proven && !is_asked && is_here {
             // The bytes are here for another repository: that is no proof that this one may have them (law 6).
             self.ask_upstream(mirror, digest).await?;
             is_proven = true;

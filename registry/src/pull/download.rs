@@ -209,8 +209,10 @@ impl Download {
                 untrue(mirror, wrong)
             }
         };
-        match writer.commit_or(explain).await {
+        let sources = self.sources.clone();
+        match writer.commit_for(move || sources.holders(), explain).await {
             Ok(_) => {
+                // Those that joined since.
                 self.link().await;
                 self.count(mirror, DownloadOutcome::Complete);
                 let seconds = started.elapsed().as_secs_f64();
