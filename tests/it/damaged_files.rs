@@ -305,6 +305,31 @@ async fn an_adopted_store_is_verified_as_it_is_read() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_adopted_file_that_its_manifest_contradicts_no_length_is_told() {
+    let upstream = ScriptedUpstream::start().await;
+    let image = image().random_layers(8, 1, 3 * MIB).build();
+    upstream.hold(&image, REPOSITORY, &["v1"]);
+    let layer = image.largest_blob();
+    let path = blob_path(REPOSITORY, &layer.digest);
+    for how in [Damage::HalfGone, Damage::Longer] {
+        let store = cistern_tests::store::Store::new();
+        store.put(&image, REPOSITORY, &["v1"]);
+        damage(&store.blob_file(&layer.digest), how);
+        let cache = cistern_tests::cistern::mirror_of(&upstream.url())
+            .store(&store)
+            .start()
+            .await;
+        let (told, size) = (
+            head(&path).send(&cache.host()).await,
+            layer.bytes.len().to_string(),
+        );
+        assert_eq!(told.header("Content-Length"), Some(&*size), "{how:?}");
+        // The first GET need not be cut either.
+        assert_blob(&get(&path).send(&cache.host()).await, layer);
+    }
+}
+
 /// A pipe into which nobody ever writes: whoever opens it as a file waits for ever.
 fn make_pipe(file: &Path) {
     fs::remove_file(file).unwrap();
