@@ -7,6 +7,7 @@ mod memory;
 mod ready;
 mod stream;
 mod uplink;
+mod uploads;
 mod warm;
 
 use crate::figures::Figure;
@@ -50,6 +51,11 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "memory",
         what: "memory when idle and under 200 readers of one cold blob",
         run: memory::run,
+    },
+    Scenario {
+        name: "uploads",
+        what: "memory under 200 uploads of 8 MiB at once",
+        run: uploads::run,
     },
     Scenario {
         name: "ready",

@@ -21,17 +21,20 @@ pub(crate) fn runtime() -> Runtime {
 /// Cistern as a cache of `upstream`, tags fresh for an hour, without its access log. On a disk that is nearly full it would pass
 /// through and keep nothing, which is not what is measured.
 pub(crate) fn cistern_of(upstream: &str) -> RegistryBuilder {
-    cistern::mirror_of(upstream)
+    let cache = cistern::mirror_of(upstream)
         .set("REGISTRY_PROXY_CHECKEVERY", "1h")
-        .set("REGISTRY_STORAGE_CACHE_RESERVE", "256MiB")
-        .set("REGISTRY_LOG_ACCESSLOG_DISABLED", "true")
+        .set("REGISTRY_STORAGE_CACHE_RESERVE", "256MiB");
+    quiet(cache)
 }
 
 /// Distribution as a cache of `upstream`, without its access log and with as few other lines as it can.
 pub(crate) fn distribution_of(upstream: &str) -> RegistryBuilder {
-    distribution::mirror_of(upstream)
-        .set("REGISTRY_LOG_LEVEL", "error")
-        .set("REGISTRY_LOG_ACCESSLOG_DISABLED", "true")
+    quiet(distribution::mirror_of(upstream)).set("REGISTRY_LOG_LEVEL", "error")
+}
+
+/// Without its access log.
+pub(crate) fn quiet(registry: RegistryBuilder) -> RegistryBuilder {
+    registry.set("REGISTRY_LOG_ACCESSLOG_DISABLED", "true")
 }
 
 /// A server that is measured.

@@ -2,6 +2,7 @@
 //! lost or fetched again on the way there or back.
 
 mod environment;
+mod hosted;
 mod swap;
 
 use std::time::Duration;

@@ -126,6 +126,26 @@ impl Call {
         self
     }
 
+    /// Bytes after the head, whatever the headers promise about them.
+    #[must_use]
+    pub fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.body = bytes.into();
+        self
+    }
+
+    /// A body in these chunks, without a length.
+    #[must_use]
+    pub fn chunked<'a>(self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut body = BytesMut::new();
+        for chunk in chunks.into_iter().filter(|chunk| !chunk.is_empty()) {
+            body.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            body.extend_from_slice(chunk);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"0\r\n\r\n");
+        self.header("Transfer-Encoding", "chunked").raw(body)
+    }
+
     /// Waits this long for each piece instead of 30 s.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {

@@ -61,6 +61,11 @@ fn build() -> PathBuf {
     folder.join("cistern")
 }
 
+/// A Cistern without an upstream: all of its repositories are its own, and what is in them may be deleted.
+pub fn hosted() -> RegistryBuilder {
+    RegistryBuilder::new(Product::Cistern).set("REGISTRY_STORAGE_DELETE_ENABLED", "true")
+}
+
 /// A Cistern in front of the registry at `url`.
 pub fn mirror_of(url: &str) -> RegistryBuilder {
     RegistryBuilder::new(Product::Cistern).proxy_of(url)

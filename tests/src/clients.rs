@@ -1,10 +1,12 @@
-//! The real programs that people pull with, each with its state in a folder of its own.
+//! The real programs that people pull and push with, each with its state in a folder of its own.
 
+mod buildah;
 mod containerd;
 mod docker;
 mod podman;
 mod skopeo;
 
+pub use buildah::Buildah;
 pub use containerd::Containerd;
 pub use docker::Docker;
 pub use podman::Podman;

@@ -23,6 +23,12 @@ pub fn mirror_of(url: &str) -> RegistryBuilder {
     RegistryBuilder::new(Product::Distribution).proxy_of(url)
 }
 
+/// A registry to push to. Foreign layers are allowed, which it otherwise refuses.
+pub fn hosted() -> RegistryBuilder {
+    RegistryBuilder::new(Product::Distribution)
+        .set("REGISTRY_VALIDATION_MANIFESTS_URLS_ALLOW", "[\".*\"]")
+}
+
 /// Runs Distribution's garbage collection over a store on which nothing runs.
 pub async fn collect_garbage(store: &Store, arguments: &[&str]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
@@ -57,12 +63,8 @@ pub(crate) fn write_config(folder: &Path, door: &Door) -> String {
     let auth = match door {
         Door::Open => String::new(),
         Door::Htpasswd { user, password } => {
-            let file = folder.join("htpasswd");
-            std::fs::write(&file, htpasswd_line(user, password, folder)).unwrap();
-            format!(
-                "auth:\n  htpasswd:\n    realm: test\n    path: {}\n",
-                file.display()
-            )
+            let file = write_htpasswd(folder, user, password);
+            format!("auth:\n  htpasswd:\n    realm: test\n    path: {file}\n")
         }
         Door::Tokens {
             realm,
@@ -79,6 +81,13 @@ pub(crate) fn write_config(folder: &Path, door: &Door) -> String {
     );
     let file = folder.join("config.yml");
     std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+/// Writes an htpasswd file with one user into `folder`, and says where.
+pub(crate) fn write_htpasswd(folder: &Path, user: &str, password: &str) -> String {
+    let file = folder.join("htpasswd");
+    std::fs::write(&file, htpasswd_line(user, password, folder)).unwrap();
     file.display().to_string()
 }
 

@@ -22,6 +22,7 @@ pub mod distribution;
 pub mod images;
 pub mod need;
 pub mod process;
+pub mod pusher;
 pub mod registry;
 pub mod scripted_upstream;
 pub mod store;

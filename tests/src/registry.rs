@@ -131,7 +131,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Lets in only this user (Distribution: an htpasswd file).
+    /// Lets in only this user, by an htpasswd file.
     #[must_use]
     pub fn htpasswd(mut self, user: &str, password: &str) -> Self {
         self.door = Door::Htpasswd {
@@ -385,6 +385,13 @@ impl Registry {
             launch
                 .environment
                 .push((reserve.0.to_owned(), reserve.1.to_owned()));
+            if let Door::Htpasswd { user, password } = &self.spec.door {
+                let file = distribution::write_htpasswd(folder, user, password);
+                let door = [("REALM", "test".to_owned()), ("PATH", file)];
+                launch.environment.extend(
+                    door.map(|(name, value)| (format!("REGISTRY_AUTH_HTPASSWD_{name}"), value)),
+                );
+            }
         }
         launch.environment.extend(self.spec.settings.clone());
         launch

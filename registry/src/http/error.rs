@@ -151,14 +151,6 @@ impl ApiError {
             message,
         )
     }
-
-    /// Referrers are not served; clients then look for the fallback tag. Not `NAME_UNKNOWN`, on which they give up.
-    pub(super) fn no_referrers() -> Self {
-        Self::not_found(
-            ErrorCode::Unsupported,
-            "the referrers API is not served here",
-        )
-    }
 }
 
 /// Paths that cannot be read.

@@ -168,6 +168,8 @@ labels! {
         BlobGet = "blob_get",
         /// A page of tags.
         Tags = "tags",
+        /// What refers to a manifest.
+        Referrers = "referrers",
     }
 
     /// What became of a request to an upstream.

@@ -17,6 +17,7 @@ mod links;
 mod manifests;
 mod pass_through;
 mod patience;
+mod referrers;
 mod remembered;
 mod tags;
 
@@ -36,11 +37,14 @@ pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
 pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::Links;
+pub use self::referrers::ReferrerList;
+pub use crate::upstream::Referrer;
 
 use self::check::Outcome;
 use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
+use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
@@ -176,13 +180,16 @@ pub(crate) struct Parts {
     checks: Flights<TagKey, Outcome>,
     fetches: Flights<DigestKey, Outcome>,
     listings: Flights<RepositoryName, Result<Arc<[Tag]>, UpstreamError>>,
+    referrers: Flights<DigestKey, Listed>,
     checked: Cache<TagKey, Instant>,
     served_stale: Cache<TagKey, ()>,
     fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
+    fresh_referrers: Cache<DigestKey, Arc<[Referrer]>>,
     refused_tags: Remembered<TagKey>,
     refused_manifests: Remembered<DigestKey>,
     refused_blobs: Remembered<DigestKey>,
     refused_listings: Remembered<RepositoryName>,
+    refused_referrers: Remembered<DigestKey>,
 }
 
 impl Parts {
@@ -237,6 +244,7 @@ impl Pull {
             .max_capacity(FRESH_LISTINGS)
             .time_to_live(policy.check_every)
             .build();
+        let fresh_referrers = fresh_lists(policy.check_every);
         let parts = Parts {
             storage,
             clock,
@@ -250,13 +258,16 @@ impl Pull {
             checks: Flights::new(tasks.clone()),
             fetches: Flights::new(tasks.clone()),
             listings: Flights::new(tasks.clone()),
+            referrers: Flights::new(tasks.clone()),
             checked: Cache::new(CHECKED_TAGS),
             served_stale: Cache::new(CHECKED_TAGS),
             fresh_listings,
+            fresh_referrers,
             refused_tags: Remembered::new(),
             refused_manifests: Remembered::new(),
             refused_blobs: Remembered::new(),
             refused_listings: Remembered::new(),
+            refused_referrers: Remembered::new(),
             tasks,
         };
         Self {
@@ -296,6 +307,17 @@ impl Pull {
     ) -> Result<TagPage, PullError> {
         tags::Tags { parts: &self.parts }
             .list(repository, after, at_most)
+            .await
+    }
+
+    /// What refers to this manifest in this repository. Nothing does if nobody knows the manifest, or the repository.
+    pub async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<ReferrerList, PullError> {
+        referrers::Referrers { parts: &self.parts }
+            .list(repository, subject)
             .await
     }
 

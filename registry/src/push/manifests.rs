@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use cistern_oci::{
-    Algorithm, Descriptor, Digest, MANIFEST_SIZE_LIMIT, Manifest, ManifestLinks, MediaType,
-    Reference,
+    Algorithm, Descriptor, Digest, MANIFEST_SIZE_LIMIT, Manifest, ManifestKind, ManifestLinks,
+    MediaType, Reference,
 };
 
 use super::{KeptManifest, Parts, PushBody, PushError, SentManifest, body};
@@ -17,6 +17,9 @@ const NOTHING_SAID: [&str; 4] = [
     "text/plain",
 ];
 
+/// The deepest nesting that Go's decoder reads, and so most clients.
+const MOST_DEPTH: usize = 10_000;
+
 pub(super) async fn put<B: PushBody>(
     parts: &Parts,
     to: &Hosted,
@@ -29,10 +32,16 @@ pub(super) async fn put<B: PushBody>(
         length,
         body,
     } = sent;
+    parts.storage.blobs().has_room(length).await?;
     let bytes = read(body, length).await?;
     let digest = digest_of(&reference, &bytes)?;
     let links = ManifestLinks::read(&bytes)
         .map_err(|error| PushError::ManifestInvalid(error.to_string()))?;
+    if depth(&bytes) > MOST_DEPTH {
+        return Err(PushError::ManifestInvalid(format!(
+            "it is nested more than {MOST_DEPTH} levels deep"
+        )));
+    }
     let media_type = media_type(content_type.as_deref(), &links, &bytes)?;
     if !parts.incomplete {
         let missing = missing(parts, to, &links).await?;
@@ -76,6 +85,37 @@ async fn read(mut body: impl PushBody, length: Option<u64>) -> Result<Bytes, Pus
     Ok(bytes.freeze())
 }
 
+/// How deeply arrays and objects are nested in a text that is JSON.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_text(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// To behind the quotation mark that ends a text.
+fn skip_text(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The digest the manifest is known by: the caller's, if one was named and it is right.
 fn digest_of(reference: &Reference, bytes: &[u8]) -> Result<Digest, PushError> {
     match reference {
@@ -108,8 +148,20 @@ fn media_type(
             "it is sent as {said}, but calls itself {own}"
         ))),
         (_, Some(own)) => Ok(own.clone()),
+        (Some(said), None) if !fits(&said, links.kind) => Err(PushError::ManifestInvalid(format!(
+            "it is sent as {said}, but has other parts"
+        ))),
         (Some(said), None) => Ok(said),
         (None, None) => Ok(Manifest::media_type_of(None, bytes)),
+    }
+}
+
+/// Whether a body of this kind can be what the header says. Of what is unknown nothing is said.
+fn fits(said: &MediaType, kind: ManifestKind) -> bool {
+    match kind {
+        ManifestKind::Image => !said.is_index(),
+        ManifestKind::Index => !said.is_image(),
+        ManifestKind::Other => true,
     }
 }
 
@@ -140,4 +192,21 @@ fn is_elsewhere(blob: &Descriptor) -> bool {
     !blob.urls.is_empty()
         || media_type.contains(".nondistributable.")
         || media_type.contains(".foreign.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_count_where_they_nest_and_not_where_they_are_written() {
+        for (json, expected) in [
+            ("12", 0),
+            ("{}", 1),
+            (r#"{"a":[[],[{}]],"b":[]}"#, 4),
+            (r#"{"[[[":"{{{","\"[[":"\\"}"#, 1),
+        ] {
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
+        }
+    }
 }

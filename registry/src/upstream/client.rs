@@ -1,4 +1,4 @@
-//! One upstream and what can be asked of it. The questions themselves are in `manifests`, `blobs` and `tags`.
+//! One upstream and what can be asked of it. The questions themselves are in `manifests`, `blobs`, `tags` and `referrers`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use http::header::HeaderMap;
 use super::address::Address;
 use super::dial::Dialer;
 use super::redirect::{Journey, follow};
+use super::referrers::ReferrersAnswer;
 use super::send::Shared;
 use super::token::Tokens;
 use super::{Heard, UpstreamBody, UpstreamError, UpstreamOptions, UpstreamSetupError};
@@ -92,6 +93,7 @@ impl Upstream {
             url: self.shared.address.ping(),
             headers: HeaderMap::new(),
             authorization: None,
+            may_leave: true,
         };
         let arrived = follow(&self.shared.dialer, &journey, &Heard::default()).await;
         arrived.is_ok_and(|arrival| arrival.status() < 500)
@@ -144,6 +146,16 @@ impl Upstream {
         heard: &Heard,
     ) -> Result<Vec<Tag>, UpstreamError> {
         self.shared.tags(of, at_most, heard).await
+    }
+
+    /// What refers to a manifest, of every kind, sorted by digest, from as many pages as the upstream makes of it.
+    pub async fn referrers(
+        &self,
+        of: &RepositoryName,
+        subject: &Digest,
+        heard: &Heard,
+    ) -> Result<ReferrersAnswer, UpstreamError> {
+        self.shared.referrers(of, subject, heard).await
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Journey {
     pub(super) headers: HeaderMap,
     /// Shown at the first place only, and never again once it was left.
     pub(super) authorization: Option<HeaderValue>,
+    /// Whether another host may be asked. If not, the redirect that leads there is the answer.
+    pub(super) may_leave: bool,
 }
 
 /// The answer at the end of the way.
@@ -74,7 +76,16 @@ pub(super) async fn follow(
             });
         }
         let invalid = |why: String| Fault::Invalid(why).at(&host_and_port(&url));
-        let next = next(&url, response.headers(), |to| dialer.may_lead_to(to)).map_err(invalid)?;
+        let next = next(&url, response.headers(), |to| dialer.may_lead_to(to));
+        let leads_astray = || !matches!(&next, Ok(to) if to.host() == journey.url.host());
+        if !journey.may_leave && leads_astray() {
+            return Ok(Arrival {
+                response,
+                url,
+                away,
+            });
+        }
+        let next = next.map_err(invalid)?;
         if visited.contains(&next) {
             return Err(invalid("redirects in a loop".to_owned()));
         }

@@ -29,6 +29,8 @@ pub(super) struct Ask<'a> {
     pub(super) headers: HeaderMap,
     /// Whether a part was asked for, so that 206 is an answer.
     pub(super) wants_part: bool,
+    /// Whether redirects to other hosts are followed.
+    pub(super) may_leave: bool,
     /// Whether a token that was good before is replaced when it is refused.
     pub(super) may_renew: bool,
     pub(super) heard: &'a Heard,
@@ -90,6 +92,7 @@ impl Shared {
             url: ask.url.clone(),
             headers: ask.headers.clone(),
             authorization: permission.header(),
+            may_leave: ask.may_leave,
         };
         follow(&self.dialer, &journey, ask.heard)
             .await

@@ -238,6 +238,7 @@ impl Shared {
             url: self.address.ping(),
             headers: HeaderMap::new(),
             authorization: None,
+            may_leave: true,
         };
         let arrival = follow(&self.dialer, &journey, heard)
             .await
@@ -300,6 +301,7 @@ impl Shared {
             authorization: credentials
                 .as_ref()
                 .and_then(|credentials| sensitive(&credentials.basic())),
+            may_leave: true,
         };
         let arrival = follow(&self.dialer, &journey, heard).await?;
         if arrival.status() != 200 {

@@ -17,6 +17,7 @@ mod credentials;
 mod failures;
 mod manifests;
 mod redirects;
+mod referrers;
 mod server;
 mod tags;
 mod tokens;

@@ -76,10 +76,9 @@ impl Docker {
             format!("unix://{}", text(&folder.join("s"))),
         ];
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let limit = if arguments.first() == Some(&"pull") {
-            PULL_LIMIT
-        } else {
-            COMMAND_LIMIT
+        let limit = match arguments.first() {
+            Some(&("pull" | "push")) => PULL_LIMIT,
+            _ => COMMAND_LIMIT,
         };
         run(&launch(Self::program(), folder, words), limit).await
     }
@@ -87,6 +86,12 @@ impl Docker {
     /// `docker pull`.
     pub async fn pull(&self, image: &str) -> Ran {
         self.run(&["pull", image]).await
+    }
+
+    /// `docker tag` and `docker push` of an image that is here, under this name.
+    pub async fn push(&self, image: &str, as_name: &str) -> Ran {
+        self.run(&["tag", image, as_name]).await.well();
+        self.run(&["push", as_name]).await
     }
 
     /// `docker run` of the image's own command, without any network.

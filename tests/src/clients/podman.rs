@@ -1,5 +1,7 @@
 //! podman with storage of its own.
 
+use std::path::Path;
+
 use tempfile::TempDir;
 
 use super::{COMMAND_LIMIT, PULL_LIMIT, state_folder, text};
@@ -28,25 +30,9 @@ impl Podman {
 
     /// The same with this text in its `registries.conf`.
     pub fn with_registries(registries: &str) -> Self {
-        let folder = state_folder();
-        let write =
-            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write("registries.conf", registries);
-        write("auth.json", "{}");
-        write(
-            "policy.json",
-            r#"{ "default": [{ "type": "insecureAcceptAnything" }] }"#,
-        );
-        let at = |name: &str| text(&folder.path().join(name));
-        let (root, run) = (at("root"), at("run"));
-        let storage =
-            format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}\"\nrunroot = \"{run}\"\n");
-        write("storage.conf", &storage);
-        write(
-            "containers.conf",
-            "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n",
-        );
-        Self { folder }
+        Self {
+            folder: storage_folder(registries),
+        }
     }
 
     /// Any `podman …` command.
@@ -64,16 +50,7 @@ impl Podman {
             .into_iter()
             .chain(arguments.iter().map(|argument| (*argument).to_owned()));
         let mut launch = launch(need::program("podman"), folder, words);
-        let environment = [
-            ("CONTAINERS_REGISTRIES_CONF", at("registries.conf")),
-            ("CONTAINERS_STORAGE_CONF", at("storage.conf")),
-            ("CONTAINERS_CONF", at("containers.conf")),
-            ("REGISTRY_AUTH_FILE", at("auth.json")),
-            ("XDG_RUNTIME_DIR", at("")),
-        ];
-        launch.environment = environment
-            .map(|(name, value)| (name.to_owned(), value))
-            .to_vec();
+        launch.environment = environment(folder);
         run(
             &launch,
             if arguments.first() == Some(&"pull") {
@@ -95,8 +72,57 @@ impl Podman {
             .await
     }
 
+    /// `podman push`, plain http allowed, with these `user:password` if any.
+    pub async fn push(&self, image: &str, credentials: Option<&str>) -> Ran {
+        let credentials = credentials.map(|both| format!("--creds={both}"));
+        let words = ["push", "--quiet", "--tls-verify=false"];
+        let words: Vec<_> = words
+            .into_iter()
+            .chain(credentials.as_deref())
+            .chain([image])
+            .collect();
+        self.run(&words).await
+    }
+
     /// Removes every image.
     pub async fn forget_images(&self) {
         self.run(&["rmi", "--all", "--force"]).await.well();
     }
+}
+
+/// A folder for podman's or buildah's state: empty storage, no rules about signatures, this `registries.conf`.
+pub(super) fn storage_folder(registries: &str) -> TempDir {
+    let folder = state_folder();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("registries.conf", registries);
+    write("auth.json", "{}");
+    write(
+        "policy.json",
+        r#"{ "default": [{ "type": "insecureAcceptAnything" }] }"#,
+    );
+    let at = |name: &str| text(&folder.path().join(name));
+    let (root, run) = (at("root"), at("run"));
+    let storage =
+        format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}\"\nrunroot = \"{run}\"\n");
+    write("storage.conf", &storage);
+    write(
+        "containers.conf",
+        "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n",
+    );
+    folder
+}
+
+/// What makes podman or buildah keep to that folder.
+pub(super) fn environment(folder: &Path) -> Vec<(String, String)> {
+    let at = |name: &str| text(&folder.join(name));
+    let environment = [
+        ("CONTAINERS_REGISTRIES_CONF", at("registries.conf")),
+        ("CONTAINERS_STORAGE_CONF", at("storage.conf")),
+        ("CONTAINERS_CONF", at("containers.conf")),
+        ("REGISTRY_AUTH_FILE", at("auth.json")),
+        ("XDG_RUNTIME_DIR", at("")),
+    ];
+    environment
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
 }

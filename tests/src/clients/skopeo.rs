@@ -1,4 +1,4 @@
-//! skopeo, copying images into folders.
+//! skopeo, copying images into folders and from there.
 
 use std::path::{Path, PathBuf};
 
@@ -62,19 +62,49 @@ impl Skopeo {
 
     /// `skopeo copy` of an image, all its platforms, bytes as they are, into a folder of this name.
     pub async fn copy(&self, image: &str, into: &str) -> Ran {
+        self.copy_as(image, into, None).await
+    }
+
+    /// The same with these `user:password`.
+    pub async fn copy_as(&self, image: &str, into: &str, credentials: Option<&str>) -> Ran {
         let (source, target) = (
             format!("docker://{image}"),
             format!("dir:{}", text(&self.copied(into))),
         );
-        self.run(&[
+        let credentials = credentials.map(|both| format!("--src-creds={both}"));
+        let words = [
             "copy",
             "--src-tls-verify=false",
             "--all",
             "--preserve-digests",
-            &source,
-            &target,
-        ])
-        .await
+        ];
+        let words: Vec<_> = words
+            .into_iter()
+            .chain(credentials.as_deref())
+            .chain([source.as_str(), target.as_str()])
+            .collect();
+        self.run(&words).await
+    }
+
+    /// `skopeo copy` of such a folder, all its platforms, bytes as they are, into a registry, with these `user:password` if any.
+    pub async fn push(&self, from: &str, image: &str, credentials: Option<&str>) -> Ran {
+        let (source, target) = (
+            format!("dir:{}", text(&self.copied(from))),
+            format!("docker://{image}"),
+        );
+        let credentials = credentials.map(|both| format!("--dest-creds={both}"));
+        let words = [
+            "copy",
+            "--dest-tls-verify=false",
+            "--all",
+            "--preserve-digests",
+        ];
+        let words: Vec<_> = words
+            .into_iter()
+            .chain(credentials.as_deref())
+            .chain([source.as_str(), target.as_str()])
+            .collect();
+        self.run(&words).await
     }
 
     /// Where a copy of this name is.

@@ -3,6 +3,7 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod referrers;
 mod uploads;
 
 use cistern_auth::incoming::Admitted;
@@ -62,7 +63,9 @@ pub(super) async fn answer(
         (Resource::Blob(digest), true) => blobs::head(http, head, &repository, *digest).await,
         (Resource::Blob(digest), false) => blobs::get(http, head, &repository, *digest).await,
         (Resource::Tags, _) => lists::tags(http, head, &endpoint.repository, &repository).await,
-        (Resource::Referrers(_), _) => Err(ApiError::no_referrers()),
+        (Resource::Referrers(subject), _) => {
+            referrers::list(http, head, &endpoint.repository, &repository, subject).await
+        }
         (Resource::Uploads, _) => Err(ApiError::not_this_method(method, &Resource::Uploads)),
         (Resource::Upload(id), _) => match &repository {
             Repository::Hosted(hosted) => uploads::status(http, hosted, id).await,

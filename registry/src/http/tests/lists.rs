@@ -151,3 +151,32 @@ async fn tags_of_a_repository_that_is_not_there_are_an_unknown_name() {
     let reply = registry.ask("GET /v2/nobody/tags/list", &[]).await;
     assert_eq!((reply.status, reply.code().as_str()), (404, "NAME_UNKNOWN"));
 }
+
+#[tokio::test]
+async fn nothing_refers_to_a_manifest_that_nobody_knows() {
+    let registry = Running::start().await;
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    for repository in ["app", "team/unknown"] {
+        let path = format!("/v2/{repository}/referrers/{digest}");
+        let reply = registry.ask(&format!("GET {path}"), &[]).await;
+        let index = "application/vnd.oci.image.index.v1+json";
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("content-type"), Some(index));
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(
+            body,
+            json!({ "schemaVersion": 2, "mediaType": index, "manifests": [] })
+        );
+        assert_eq!(reply.header("oci-filters-applied"), None);
+        assert_eq!(reply.header("link"), None);
+        let head = registry.ask(&format!("HEAD {path}"), &[]).await;
+        assert_eq!(
+            (head.status, head.header("content-length")),
+            (200, reply.header("content-length"))
+        );
+        let write = registry
+            .ask(&format!("PUT {path}"), &["Content-Length: 0"])
+            .await;
+        assert_eq!((write.status, write.code().as_str()), (405, "UNSUPPORTED"));
+    }
+}

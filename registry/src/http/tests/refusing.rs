@@ -186,13 +186,6 @@ async fn what_is_not_there_is_an_unknown_blob_or_manifest() {
         );
         assert!(manifest.message().contains(reference));
     }
-    let referrers = registry
-        .ask(&format!("GET /v2/app/referrers/{DIGEST}"), &[])
-        .await;
-    assert_eq!(
-        (referrers.status, referrers.code().as_str()),
-        (404, "UNSUPPORTED")
-    );
 }
 
 #[tokio::test]

@@ -1,0 +1,279 @@
+//! What refers to a manifest: signatures, attestations, bills of materials.
+//!
+//! For a repository that lives here the store knows. For a mirror the upstream is asked, once for all who want to know: its
+//! referrers API, and where it has none the tag that spells the manifest's digest, which some clients keep such a list under.
+//! Where there is neither, nothing refers to the manifest; that is an answer and no error, and it is remembered.
+//!
+//! An upstream that is away, limits us or fails has said nothing. Then the last list is served as stale, else what is known by
+//! that tag, else the referrers that are held here themselves; if there is nothing of all that, the caller is told that the
+//! upstream could not be asked. An empty list would say that there is no signature, which nobody knows.
+
+mod fresh;
+mod question;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cistern_oci::{Digest, RepositoryName, Tag};
+use cistern_storage::StorageError;
+
+pub(super) use self::fresh::fresh_lists;
+use self::question::Question;
+use super::check::Failed;
+use super::patience::Patience;
+use super::{Asked, Parts, PullError, Served};
+use crate::config::WhenGone;
+use crate::repositories::{Mirror, Repository};
+use crate::upstream::{Fault, Referrer, UpstreamError, read_referrers};
+
+/// The part of a digest that the tag of a list spells; the longer ones are cut (distribution-spec, "Referrers Tag Schema").
+const LONGEST_SPELT: usize = 64;
+
+/// What a question to an upstream gives.
+pub(super) type Listed = Result<Arc<[Referrer]>, Failed>;
+
+/// What refers to a manifest, sorted by digest.
+#[derive(Clone, Debug)]
+pub struct ReferrerList {
+    /// The manifests that do.
+    pub descriptors: Arc<[Referrer]>,
+    /// The list could not be confirmed: say so.
+    pub stale: bool,
+    /// How it came.
+    pub served: Served,
+}
+
+/// Lists referrers.
+pub(super) struct Referrers<'a> {
+    pub(super) parts: &'a Arc<Parts>,
+}
+
+/// What can be said without the upstream.
+struct Known {
+    list: Arc<[Referrer]>,
+    /// The upstream has said so once; otherwise it is what happens to be here.
+    was_told: bool,
+}
+
+// === impl ReferrerList ===
+
+impl ReferrerList {
+    fn new(descriptors: Arc<[Referrer]>, served: Served) -> Self {
+        Self {
+            descriptors,
+            stale: served == Served::Stale,
+            served,
+        }
+    }
+}
+
+// === impl Referrers ===
+
+impl Referrers<'_> {
+    /// All of them.
+    pub(super) async fn list(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<ReferrerList, PullError> {
+        match repository {
+            Repository::Hosted(hosted) => {
+                let held = held(self.parts, &hosted.name, subject).await?;
+                Ok(ReferrerList::new(held, Served::Hit))
+            }
+            Repository::Mirror(mirror) => self.mirrored(mirror, *subject).await,
+        }
+    }
+
+    async fn mirrored(&self, mirror: &Mirror, subject: Digest) -> Result<ReferrerList, PullError> {
+        let key = (mirror.name.clone(), subject);
+        if let Some(list) = self.parts.fresh_referrers.get(&key) {
+            return Ok(ReferrerList::new(list, Served::Hit));
+        }
+        let known = self.known(mirror, &subject).await?;
+        if let Some(asked) = self.parts.refused_referrers.get(&key) {
+            return self.instead(known, PullError::Upstream(asked), Served::Hit);
+        }
+        let question = (Arc::clone(self.parts), mirror.clone());
+        let (mut flight, joined) =
+            self.parts
+                .referrers
+                .join_or_start(key, move |heard| async move {
+                    let (parts, mirror) = question;
+                    let question = Question {
+                        parts,
+                        mirror,
+                        subject,
+                        heard,
+                    };
+                    question.answered().await
+                });
+        let served = if joined { Served::Joined } else { Served::Miss };
+        let host = mirror.upstream.host();
+        // Who pulls a manifest that is held asks for its referrers too, and looks for their tag when there is no answer.
+        let hurries = known.is_some() || is_held(self.parts, &mirror.name, &subject).await?;
+        let degraded = hurries && self.parts.links.is_degraded(host);
+        let patience = match (degraded, hurries) {
+            (true, _) => Patience {
+                silence: Duration::ZERO,
+                total: Duration::ZERO,
+            },
+            (false, true) => Patience::check(self.parts.check_deadline),
+            (false, false) => Patience::HEADERS,
+        };
+        let heard = flight.heard().clone();
+        match patience.wait(&heard, flight.outcome()).await {
+            None => {
+                if !degraded {
+                    self.parts.links.note_silence(host);
+                }
+                self.instead(known, PullError::StillFetching, served)
+            }
+            Some(None | Some(Err(Failed::Interrupted))) => {
+                self.instead(known, PullError::Interrupted, served)
+            }
+            Some(Some(Err(Failed::Storage(error)))) => Err(PullError::Storage(error)),
+            Some(Some(Err(Failed::Upstream(error)))) => {
+                self.instead(known, PullError::Upstream(Asked::now(error)), served)
+            }
+            Some(Some(Ok(list))) => Ok(ReferrerList::new(list, served)),
+        }
+    }
+
+    /// There is no list from the upstream: because there is none, or because it could not be asked.
+    fn instead(
+        &self,
+        known: Option<Known>,
+        error: PullError,
+        served: Served,
+    ) -> Result<ReferrerList, PullError> {
+        let is_answer = matches!(&error, PullError::Upstream(asked) if is_absence(&asked.error));
+        let known = known.filter(|known| {
+            let keeps = self.parts.policy.when_gone == WhenGone::Keep;
+            !is_answer || (keeps && known.was_told && !known.list.is_empty())
+        });
+        match known {
+            Some(known) => Ok(ReferrerList::new(known.list, Served::Stale)),
+            None if is_answer => Ok(ReferrerList::new(Arc::default(), served)),
+            None => Err(error),
+        }
+    }
+
+    /// The last list; else what the tag of the list was when its upstream was last heard; else the referrers held here.
+    async fn known(&self, mirror: &Mirror, subject: &Digest) -> Result<Option<Known>, PullError> {
+        let told = |list| Known {
+            list,
+            was_told: true,
+        };
+        let storage = &self.parts.storage;
+        if let Some(listing) = storage.listing(&mirror.name, &kind(subject)).await? {
+            return Ok(Some(told(kept(&listing.bytes))));
+        }
+        if let Some(tag) = tag_of(subject)
+            && let Some(record) = storage.repositories().tag(&mirror.name, &tag).await?
+            && let Some(manifest) = storage
+                .repositories()
+                .manifest(&mirror.name, &record.digest)
+                .await?
+        {
+            let list = read_referrers(manifest.bytes).await.unwrap_or_default();
+            return Ok(Some(told(sorted(list))));
+        }
+        let held = held(self.parts, &mirror.name, subject).await?;
+        Ok((!held.is_empty()).then_some(Known {
+            list: held,
+            was_told: false,
+        }))
+    }
+}
+
+/// Whether an upstream has said that there is no such list.
+fn is_absence(error: &UpstreamError) -> bool {
+    matches!(error.fault, Fault::NotFound(_))
+}
+
+/// The name of the kept list.
+fn kind(subject: &Digest) -> String {
+    format!("referrers-{}-{}", subject.algorithm(), subject.hex())
+}
+
+/// The tag under which clients keep the list at registries without the API.
+fn tag_of(subject: &Digest) -> Option<Tag> {
+    let hex = subject.hex();
+    let spelt = hex.get(..LONGEST_SPELT)?;
+    format!("{}-{spelt}", subject.algorithm()).parse().ok()
+}
+
+/// A kept list: a descriptor on each line.
+fn kept(bytes: &[u8]) -> Arc<[Referrer]> {
+    String::from_utf8_lossy(bytes)
+        .lines()
+        .filter_map(Referrer::read)
+        .collect()
+}
+
+/// In the order of all lists, each manifest once.
+fn sorted(mut list: Vec<Referrer>) -> Arc<[Referrer]> {
+    list.sort_by_key(|referrer| referrer.digest);
+    list.dedup_by_key(|referrer| referrer.digest);
+    list.into()
+}
+
+/// The manifests in the store that refer to this one.
+async fn held(
+    parts: &Parts,
+    name: &RepositoryName,
+    subject: &Digest,
+) -> Result<Arc<[Referrer]>, StorageError> {
+    let held = parts
+        .storage
+        .repositories()
+        .referrers(name, subject)
+        .await?;
+    let held = held.into_iter().map(|held| Referrer {
+        media_type: held.media_type,
+        digest: held.digest,
+        size: held.size,
+        artifact_type: held.artifact_type,
+        annotations: held.annotations,
+    });
+    Ok(held.collect())
+}
+
+async fn is_held(
+    parts: &Parts,
+    name: &RepositoryName,
+    subject: &Digest,
+) -> Result<bool, StorageError> {
+    let manifest = parts.storage.repositories().manifest(name, subject).await?;
+    Ok(manifest.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use cistern_oci::Algorithm;
+
+    use super::*;
+
+    #[test]
+    fn the_tag_of_a_list_spells_the_digest_and_at_most_64_characters_of_it() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let digest = Digest::of(algorithm, b"x");
+            let tag = tag_of(&digest).unwrap();
+            let expected = format!("{algorithm}-{}", &digest.hex()[..64]);
+            assert_eq!(tag.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_list_that_was_cut_off_is_kept_as_far_as_it_goes() {
+        let line = |text: &[u8]| {
+            let digest = Digest::of(Algorithm::Sha256, text);
+            format!("{{\"mediaType\":\"a/b\",\"digest\":\"{digest}\",\"size\":1}}")
+        };
+        let whole = format!("{}\n{}", line(b"1"), line(b"2"));
+        assert_eq!(kept(whole.as_bytes()).len(), 2);
+        assert_eq!(kept(&whole.as_bytes()[..whole.len() - 9]).len(), 1);
+        assert_eq!(kept(b"").len(), 0);
+    }
+}
