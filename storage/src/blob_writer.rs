@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use cistern_oci::{Digest, Hasher};
+use cistern_oci::{Digest, Hasher, RepositoryName};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -127,19 +127,22 @@ impl<F: Clone + Send + Sync + 'static> BlobWriter<F> {
     /// Verifies digest and length, lets readers have the end, makes the bytes durable and publishes them. On an error readers
     /// who do not have all bytes yet are told that the blob was interrupted.
     pub async fn commit(self) -> Result<StoredBlob, CommitError> {
-        self.finish(None::<fn(&CommitError) -> F>).await
+        self.finish(Vec::new, None::<fn(&CommitError) -> F>).await
     }
 
-    /// As [`BlobWriter::commit`], with words for the readers when it fails.
-    pub async fn commit_or(
+    /// As [`BlobWriter::commit`], for these repositories: each is linked to the blob before the blob has its name, so that a
+    /// blob that is found is never one of which nothing tells whose it is. `explain` finds words for the readers when it fails.
+    pub async fn commit_for(
         self,
+        holders: impl FnOnce() -> Vec<RepositoryName> + Send + 'static,
         explain: impl FnOnce(&CommitError) -> F + Send,
     ) -> Result<StoredBlob, CommitError> {
-        self.finish(Some(explain)).await
+        self.finish(holders, Some(explain)).await
     }
 
     async fn finish(
         self,
+        holders: impl FnOnce() -> Vec<RepositoryName> + Send + 'static,
         explain: Option<impl FnOnce(&CommitError) -> F + Send>,
     ) -> Result<StoredBlob, CommitError> {
         let Self {
@@ -168,6 +171,11 @@ impl<F: Clone + Send + Sync + 'static> BlobWriter<F> {
         let core = Arc::clone(&growth.core);
         core.off(move |core| {
             sync(&growth)?;
+            for holder in holders() {
+                if let Err(error) = core.link_blob(&holder, &digest) {
+                    tracing::warn!(repository = %holder, %digest, %error, "blob is kept but not linked");
+                }
+            }
             core.publish(file, &growth, &digest)
         })
         .await?;
@@ -243,6 +251,7 @@ impl NewFile {
         core: &Arc<Core>,
         digest: &Digest,
     ) -> Result<(Self, crate::DiskFile), StorageError> {
+        core.still_held()?;
         let path = core.new_file(digest);
         let open = core
             .in_new_directory(&path, || core.disk.create_new(&path))

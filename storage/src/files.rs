@@ -68,7 +68,6 @@ impl Core {
                 .ok()
                 .and_then(|text| text.trim().parse().ok())),
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(None),
-            Err(error) if is_a_directory(&error) => Ok(None),
             Err(error) => if_there("read", path, Err(error)),
         }
     }
@@ -77,7 +76,7 @@ impl Core {
     pub(crate) fn has_link(&self, path: &Path, to: &Digest) -> Result<bool, StorageError> {
         let length = to.algorithm().as_str().len() + 1 + to.algorithm().hex_length();
         let facts = if_there("look at", path, self.disk.facts(path))?;
-        Ok(facts.is_some_and(|facts| !facts.is_directory && facts.size >= length as u64))
+        Ok(facts.is_some_and(|facts| facts.is_regular && facts.size >= length as u64))
     }
 
     /// Removes a file and those of the `levels` directories above it that are empty then. Whether there was one.
@@ -120,8 +119,4 @@ impl Core {
         }
         Ok(found)
     }
-}
-
-fn is_a_directory(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::IsADirectory
 }

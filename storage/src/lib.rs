@@ -16,6 +16,7 @@ mod error;
 mod expire;
 mod files;
 mod growing;
+mod held;
 mod index;
 mod layout;
 mod leases;

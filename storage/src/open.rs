@@ -19,6 +19,7 @@ use crate::{
     buffers::Buffers,
     core::{Core, is_absent},
     disk::{SharedDisk, read_whole},
+    held::Held,
     index::{Derived, FORMAT, Index, MemoryIndex, SledIndex},
     layout::Layout,
     memory::Memory,
@@ -46,11 +47,13 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         disk,
     } = options;
     let layout = Layout::new(&root);
-    let (lock, was_interrupted) = if read_only {
+    let (held, was_interrupted) = if read_only {
         (None, false)
     } else {
         let (lock, was_interrupted) = lock(&layout, &*disk)?;
-        (Some(lock), was_interrupted)
+        let own = layout.own();
+        let device = disk.facts(own).map_err(failed("look at", own))?.device;
+        (Some(Held { lock, device }), was_interrupted)
     };
     let index: Arc<dyn Index> = if read_only {
         Arc::new(MemoryIndex::default())
@@ -86,7 +89,7 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         unlinked: Mutex::new(HashSet::new()),
         run: format!("{:x}-{:x}", process::id(), RandomState::new().hash_one(0)),
         next_file: AtomicU64::new(0),
-        lock,
+        held: Mutex::new(held),
     })
 }
 
@@ -96,7 +99,7 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenErro
 }
 
 /// Becomes the one writer. The lock file says who it is; also tells whether the run before was cut off.
-fn lock(layout: &Layout, disk: &dyn Disk) -> Result<(DiskFile, bool), OpenError> {
+pub(crate) fn lock(layout: &Layout, disk: &dyn Disk) -> Result<(DiskFile, bool), OpenError> {
     disk.create_directories(layout.own())
         .map_err(failed("create", layout.own()))?;
     let path = layout.lock();
@@ -143,7 +146,7 @@ fn move_scheduler_state_aside(layout: &Layout, disk: &dyn Disk) -> Result<bool, 
 /// Opens the index; one that cannot be used is moved aside, and where nothing helps the facts are kept in memory.
 fn open_index(layout: &Layout, disk: &SharedDisk, cache_bytes: u64) -> Arc<dyn Index> {
     let path = layout.index();
-    if !has_known_format(layout, &**disk) {
+    if !has_known_format(layout, &**disk) || has_strangers(&path, &**disk) {
         move_index_aside(layout, &**disk);
     }
     for attempt in 0..2 {
@@ -170,6 +173,16 @@ fn has_known_format(layout: &Layout, disk: &dyn Disk) -> bool {
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
         .is_some_and(|format: Format| format.index == FORMAT)
+}
+
+/// Whether something lies in the index that its library would wait for without end: a pipe, a device.
+fn has_strangers(index: &Path, disk: &dyn Disk) -> bool {
+    let is_stranger = |name| {
+        let facts = disk.facts(&index.join(name));
+        facts.is_ok_and(|facts| !facts.is_regular && !facts.is_directory)
+    };
+    let names = disk.list(index).unwrap_or_default();
+    names.into_iter().any(is_stranger)
 }
 
 fn write_format(layout: &Layout, disk: &dyn Disk) {

@@ -91,6 +91,11 @@ impl StoredBlob {
         self.open.size
     }
 
+    /// Whether its bytes are known to be right, without reading any.
+    pub fn is_verified(&self) -> bool {
+        self.open.is_verified()
+    }
+
     /// The bytes of a range. Of a blob whose stamp is unknown (an adopted store), a part is read only after the whole was
     /// verified; call [`StoredBlob::verified`] first to know before any header is sent.
     pub fn read(&self, range: ByteRange) -> BlobBytes {

@@ -131,6 +131,14 @@ impl Place {
         std::fs::write(path, bytes).unwrap();
     }
 
+    /// Puts a pipe in the place of a file, into which nobody ever writes.
+    pub(crate) fn make_pipe(&self, path: &str) {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let path = self.root().join(path);
+        crate::Disk::remove(&crate::RealDisk, &path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+
     /// Puts a blob there as another program would.
     pub(crate) fn adopt_blob(&self, digest: &Digest, bytes: &[u8]) {
         self.write(&blob_path(digest), bytes);

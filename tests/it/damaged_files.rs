@@ -9,8 +9,8 @@ use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::ScriptedUpstream;
 
 use crate::common::{
-    MIB, REPOSITORY, assert_blob, assert_manifest, blob_path, chain, is_a_lie, kept, manifest_path,
-    pull,
+    MIB, REPOSITORY, SOON, assert_blob, assert_manifest, blob_path, chain, is_a_lie, kept,
+    manifest_path, pull, pull_and_keep,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -302,5 +302,77 @@ async fn an_adopted_store_is_verified_as_it_is_read() {
             image.blobs.len().div_ceil(2),
             "{how:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_adopted_file_that_its_manifest_contradicts_no_length_is_told() {
+    let upstream = ScriptedUpstream::start().await;
+    let image = image().random_layers(8, 1, 3 * MIB).build();
+    upstream.hold(&image, REPOSITORY, &["v1"]);
+    let layer = image.largest_blob();
+    let path = blob_path(REPOSITORY, &layer.digest);
+    for how in [Damage::HalfGone, Damage::Longer] {
+        let store = cistern_tests::store::Store::new();
+        store.put(&image, REPOSITORY, &["v1"]);
+        damage(&store.blob_file(&layer.digest), how);
+        let cache = cistern_tests::cistern::mirror_of(&upstream.url())
+            .store(&store)
+            .start()
+            .await;
+        let (told, size) = (
+            head(&path).send(&cache.host()).await,
+            layer.bytes.len().to_string(),
+        );
+        assert_eq!(told.header("Content-Length"), Some(&*size), "{how:?}");
+        // The first GET need not be cut either.
+        assert_blob(&get(&path).send(&cache.host()).await, layer);
+    }
+}
+
+/// A pipe into which nobody ever writes: whoever opens it as a file waits for ever.
+fn make_pipe(file: &Path) {
+    fs::remove_file(file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(file).status();
+    assert!(made.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_in_the_place_of_a_stored_file_hangs_nobody_and_is_replaced() {
+    let (upstream, mut cache) = chain().await;
+    let image = image().random_layers(7, 1, 2 * MIB).build();
+    upstream.hold(&image, REPOSITORY, &["v1"]);
+    pull_and_keep(&cache, REPOSITORY, "v1", &image).await;
+    let (store, layer) = (cache.store().clone(), &image.largest_blob().digest);
+    let files = [
+        store.blob_file(layer),
+        store.blob_file(image.digest()),
+        store.layer_link(REPOSITORY, layer),
+        store.revision_link(REPOSITORY, image.digest()),
+        store.tag_link(REPOSITORY, "v1"),
+        store.path().join("cistern/format"),
+    ];
+    for while_running in [true, false] {
+        for file in &files {
+            if !while_running {
+                cache.stop().await;
+            }
+            make_pipe(file);
+            if !while_running {
+                cache.start().await;
+            }
+            let pulling = pull_and_keep(&cache, REPOSITORY, "v1", &image);
+            let pulled = tokio::time::timeout(SOON, pulling).await;
+            assert!(pulled.is_ok(), "{}", file.display());
+            if !while_running {
+                assert!(file.is_file(), "{}", file.display());
+            }
+        }
+        // What the cache still knew from memory, a start puts right.
+        for file in &files {
+            fs::remove_file(file).unwrap();
+        }
+        cache.restart().await;
+        pull_and_keep(&cache, REPOSITORY, "v1", &image).await;
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use cistern_tests::caller::{Ended, get, head};
 use cistern_tests::eventually;
-use cistern_tests::images::image;
+use cistern_tests::images::{Item, image};
 use cistern_tests::scripted_upstream::{Answer, Gate};
 
 use crate::common::{
     MIB, REPOSITORY, SOON, assert_blob, assert_manifest, at_once, blob_path, chain,
-    chain_with_blob, holds, leftovers, manifest_path, no_leftovers, pull,
+    chain_with_blob, holds, kept, leftovers, manifest_path, no_leftovers, pull, whole_gets,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,12 +78,9 @@ async fn whatever_is_served_after_kills_at_any_moment_is_whole() {
             .map(|item| blob_path(REPOSITORY, &item.digest))
             .collect();
         for (item, answer) in image.blobs.iter().zip(at_once(&paths, &cache).await) {
-            let link = cache.store().layer_link(REPOSITORY, &item.digest);
-            let (is_here, is_linked) = (holds(&cache, &item.digest), link.is_file());
-            if is_here && (is_linked || answer.status == 200) {
+            if holds(&cache, &item.digest) {
                 assert_blob(&answer, item);
             } else {
-                // Not here; or killed between its name and its link, so that nothing shows whose it is (law 6).
                 assert_eq!(answer.status, 503, "{}", answer.text());
             }
         }
@@ -109,7 +106,7 @@ async fn what_was_served_as_complete_is_there_after_a_kill() {
     upstream.hold(&image, REPOSITORY, &["v1"]);
     pull(&cache, REPOSITORY, "v1", &image).await;
     for blob in &image.blobs {
-        crate::common::kept(&cache, &blob.digest).await;
+        kept(&cache, &blob.digest).await;
     }
     let count = upstream.count("GET", "/v2/*");
     cache.kill();
@@ -117,4 +114,35 @@ async fn what_was_served_as_complete_is_there_after_a_kill() {
     cache.start().await;
     pull(&cache, REPOSITORY, "v1", &image).await;
     assert_eq!(upstream.count("GET", "/v2/*"), count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_blob_a_kill_kept_from_coming_is_a_miss_like_any_other() {
+    let (upstream, mut cache) = chain().await;
+    let (blob, small) = (Item::random(7, 2 * MIB), Item::random(8, 1000));
+    for item in [&blob, &small] {
+        upstream.hold_blob(item, REPOSITORY);
+        let path = blob_path(REPOSITORY, &item.digest);
+        assert_blob(&get(&path).send(&cache.host()).await, item);
+        kept(&cache, &item.digest).await;
+    }
+    cache.kill();
+    for item in [&blob, &small] {
+        std::fs::remove_file(cache.store().blob_file(&item.digest)).unwrap();
+    }
+    cache.start().await;
+    upstream.forget_requests();
+    for item in [&blob, &small] {
+        let path = blob_path(REPOSITORY, &item.digest);
+        let told = head(&path).send(&cache.host()).await;
+        let size = item.bytes.len().to_string();
+        assert_eq!(
+            (told.status, told.header("Content-Length")),
+            (200, Some(&*size))
+        );
+        assert_blob(&get(&path).send(&cache.host()).await, item);
+        assert_eq!(whole_gets(&upstream, &path), 1);
+        kept(&cache, &item.digest).await;
+    }
+    assert!(!cache.log().contains("damaged"), "{}", cache.log());
 }

@@ -354,3 +354,23 @@ async fn hundreds_of_callers_that_come_and_go_leave_nothing_behind() {
     .await;
     assert_eq!(upstream.count("*", &path), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_a_blob_that_is_on_its_way_asks_nobody_for_its_size() {
+    let (upstream, cache, blob, path) = chain_with_blob(21, 2 * MIB).await;
+    let gate = Gate::new();
+    upstream.on("GET", &path, Answer::held().stops_at(MIB, &gate));
+    let begun = with_first_byte(1, &path, &cache.host()).await;
+    let told = head(&path).send(&cache.host()).await;
+    let size = blob.bytes.len().to_string();
+    assert_eq!(
+        (told.status, told.header("Content-Length")),
+        (200, Some(&*size))
+    );
+    assert_eq!(upstream.count("HEAD", "*"), 0);
+    // It is no answer to a repository that is not known to hold it.
+    let theirs = blob_path("team/other", &blob.digest);
+    assert_eq!(head(&theirs).send(&cache.host()).await.status, 404);
+    gate.open();
+    all_complete(begun, &blob).await;
+}

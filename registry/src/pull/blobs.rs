@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cistern_oci::{ByteRange, Digest, RangeRequest};
+use cistern_oci::{ByteRange, Digest, RangeRequest, RepositoryName};
 use cistern_storage::{StorageError, StoredBlob};
 use tokio::time::timeout;
 
@@ -43,7 +43,7 @@ impl Blobs<'_> {
             .repositories()
             .holds_blob(repository.name(), &digest)
             .await?
-            && let Some(opened) = self.open_stored(digest, want).await?
+            && let Some(opened) = self.open_stored(repository.name(), digest, want).await?
         {
             return Ok(opened);
         }
@@ -56,18 +56,20 @@ impl Blobs<'_> {
 
     async fn open_stored(
         &self,
+        of: &RepositoryName,
         digest: Digest,
         want: Want,
     ) -> Result<Option<OpenedBlob>, PullError> {
         let blobs = self.parts.storage.blobs();
-        if want == Want::Head {
-            let size = blobs.size(&digest).await?;
-            return Ok(size.map(|size| OpenedBlob::head(digest, size, Served::Hit)));
-        }
         let Some(blob) = blobs.open(&digest).await? else {
             return Ok(None);
         };
-        if matches!(want, Want::Part(_)) && !blob.verified().await? {
+        let is_doubtful = !blob.is_verified() && self.is_contradicted(of, &blob).await?;
+        if want == Want::Head {
+            let size = blob.size();
+            return Ok((!is_doubtful).then(|| OpenedBlob::head(digest, size, Served::Hit)));
+        }
+        if (is_doubtful || matches!(want, Want::Part(_))) && !blob.verified().await? {
             // A range shows no digest to the client: of an adopted file it is sent only after the whole was read once.
             return Ok(None);
         }
@@ -75,16 +77,37 @@ impl Blobs<'_> {
         Ok(Some(from_store(&blob, want, Served::Hit)?))
     }
 
-    /// A HEAD starts no download. The size comes from a manifest of this repository, else from the upstream (law 7).
+    /// Whether a manifest of this repository gives another size: then the file is hardly what its name says, and that is known
+    /// without reading it.
+    async fn is_contradicted(
+        &self,
+        of: &RepositoryName,
+        blob: &StoredBlob,
+    ) -> Result<bool, PullError> {
+        let repositories = self.parts.storage.repositories();
+        let named = repositories.names_digest(of, blob.digest()).await?;
+        Ok(named.is_some_and(|named| named != blob.size()))
+    }
+
+    /// A HEAD starts no download. The size comes from a manifest of this repository, else from a download that runs for it, else
+    /// from the upstream (law 7).
     async fn head(&self, mirror: &Mirror, digest: Digest) -> Result<OpenedBlob, PullError> {
-        let named = self
-            .parts
-            .storage
-            .repositories()
-            .names_digest(&mirror.name, &digest)
-            .await?;
-        if let Some(size) = named {
+        let repositories = self.parts.storage.repositories();
+        if let Some(size) = repositories.names_digest(&mirror.name, &digest).await? {
             return Ok(OpenedBlob::head(digest, size, Served::Miss));
+        }
+        if let Some(running) = self.parts.downloads.running(&digest) {
+            // In this order: a repository that may not have the blob is refused before another's answer tells the size (law 6).
+            let size = running.blob.size();
+            if let Some(size) = size.filter(|_| running.sources.include(&mirror.name)) {
+                return Ok(OpenedBlob::head(digest, size, Served::Joined));
+            }
+        }
+        // A download that ended a moment ago has left its link.
+        if repositories.holds_blob(&mirror.name, &digest).await?
+            && let Some(opened) = self.open_stored(&mirror.name, digest, Want::Head).await?
+        {
+            return Ok(opened);
         }
         let Some(size) = self.ask_upstream(mirror, digest).await? else {
             return Err(PullError::StillFetching);
@@ -100,7 +123,8 @@ impl Blobs<'_> {
     ) -> Result<OpenedBlob, PullError> {
         let repositories = self.parts.storage.repositories();
         let running = self.parts.downloads.running(&digest);
-        // A download that ended a moment ago has linked its blob before it left the map, so look once more (law 5).
+        let is_here = running.is_some() || self.is_stored(&digest).await?;
+        // A download that ended a moment ago has linked its blob before it was here, so look for the link after it (law 5).
         let named = repositories.names_digest(&mirror.name, &digest).await?;
         let mut is_proven =
             named.is_some() || repositories.holds_blob(&mirror.name, &digest).await?;
@@ -108,12 +132,12 @@ impl Blobs<'_> {
         let is_asked = running
             .as_ref()
             .is_some_and(|running| running.sources.include(&mirror.name));
-        if !is_proven && !is_asked && (running.is_some() || self.is_stored(&digest).await?) {
+        if !is_proven && !is_asked && is_here {
             // The bytes are here for another repository: that is no proof that this one may have them (law 6).
             self.ask_upstream(mirror, digest).await?;
             is_proven = true;
         }
-        if is_proven && let Some(opened) = self.open_stored(digest, want).await? {
+        if is_proven && let Some(opened) = self.open_stored(&mirror.name, digest, want).await? {
             self.link(mirror, &digest).await?;
             return Ok(opened);
         }

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::Parts;
-use super::downloads::Sources;
+use super::sources::Sources;
 use crate::metrics::{DownloadOutcome, PassedThrough, UpstreamKind};
 use crate::repositories::Mirror;
 use crate::upstream::{BlobAnswer, Fault, Part, UpstreamError};
@@ -60,7 +60,10 @@ impl Download {
         let started = Instant::now();
         match self.stored().await {
             // A download that ended a moment ago has won the race (law 5).
-            Ok(Some(blob)) => return growing.complete(blob),
+            Ok(Some(blob)) => {
+                self.link().await;
+                return growing.complete(blob);
+            }
             Ok(None) => {}
             Err(failure) => return growing.fail(failure),
         }
@@ -80,38 +83,38 @@ impl Download {
         self.receive(answered, growing, started).await;
     }
 
-    /// The blob, if it is in the store and the repository that asked first may have it (law 6).
+    /// The blob, if it is in the store and a repository that wants it may have it (law 6). One that may not is told so; those
+    /// that joined meanwhile lose nothing by it.
     async fn stored(&self) -> Result<Option<StoredBlob>, DownloadFailed> {
         let stored = self.parts.storage.blobs().open(&self.digest).await;
         let Some(blob) = stored.map_err(DownloadFailed::Storage)? else {
             return Ok(None);
         };
-        let Some((mirror, false)) = self.sources.get(0) else {
-            return Ok(Some(blob));
-        };
-        // The download that ended a moment ago has linked it, if it was shown that this repository holds it.
-        let repositories = self.parts.storage.repositories();
-        let holds = repositories.holds_blob(&mirror.name, &self.digest).await;
-        if holds.map_err(DownloadFailed::Storage)? {
-            return Ok(Some(blob));
+        let mut errors = Vec::new();
+        while let Some((mirror, is_proven)) = self.sources.next(errors.len()) {
+            // The download that ended a moment ago has linked it, if it was shown that this repository holds it.
+            let repositories = self.parts.storage.repositories();
+            let holds = repositories.holds_blob(&mirror.name, &self.digest).await;
+            if is_proven || holds.map_err(DownloadFailed::Storage)? {
+                return Ok(Some(blob));
+            }
+            let (upstream, host) = (&mirror.upstream, mirror.upstream.host());
+            let asked = upstream.head_blob(&mirror.name_there, &self.digest).await;
+            match self.parts.counted(UpstreamKind::BlobHead, host, asked) {
+                Ok(_) => return Ok(Some(blob)),
+                Err(error) => {
+                    self.sources.note_error(&mirror.name, &error);
+                    errors.push((mirror.name, error));
+                }
+            }
         }
-        let asked = mirror
-            .upstream
-            .head_blob(&mirror.name_there, &self.digest)
-            .await;
-        match self
-            .parts
-            .counted(UpstreamKind::BlobHead, mirror.upstream.host(), asked)
-        {
-            Ok(_) => Ok(Some(blob)),
-            Err(error) => Err(DownloadFailed::Upstreams([(mirror.name, error)].into())),
-        }
+        Err(DownloadFailed::Upstreams(errors.into()))
     }
 
     /// Asks one source after the other, those that join meanwhile included, until one answers.
     async fn ask_sources(&self) -> Result<Answered, Vec<(RepositoryName, UpstreamError)>> {
         let mut errors = Vec::new();
-        while let Some((mirror, _)) = self.sources.get(errors.len()) {
+        while let Some((mirror, _)) = self.sources.next(errors.len()) {
             match self.ask(&mirror).await {
                 Ok(answer) => return Ok(Answered { mirror, answer }),
                 Err(error) => {
@@ -206,8 +209,10 @@ impl Download {
                 untrue(mirror, wrong)
             }
         };
-        match writer.commit_or(explain).await {
+        let sources = self.sources.clone();
+        match writer.commit_for(move || sources.holders(), explain).await {
             Ok(_) => {
+                // Those that joined since.
                 self.link().await;
                 self.count(mirror, DownloadOutcome::Complete);
                 let seconds = started.elapsed().as_secs_f64();

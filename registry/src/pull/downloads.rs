@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use cistern_oci::{Digest, RepositoryName};
-use cistern_storage::{GrowingBlob, growing};
+use cistern_oci::Digest;
+use cistern_storage::{Growing, GrowingBlob, growing};
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
 use super::Parts;
 use super::download::{Download, DownloadFailed};
+use super::sources::{Joining, Sources};
 use crate::metrics::Metrics;
 use crate::repositories::Mirror;
-use crate::upstream::UpstreamError;
 
 /// The running downloads.
 pub(super) struct Downloads {
@@ -32,73 +33,17 @@ pub(super) struct Running {
     callers: Arc<AtomicU32>,
 }
 
-/// The ordered, growing set of places a download may come from.
-#[derive(Clone, Default)]
-pub(super) struct Sources(Arc<Mutex<Vec<Source>>>);
-
-struct Source {
-    mirror: Mirror,
-    /// Whether this repository was shown to hold the blob before it was asked for it.
-    is_proven: bool,
-    /// What its upstream said when it was asked, if that means that this repository may not have the blob.
-    refusal: Option<UpstreamError>,
-}
-
-impl Sources {
-    /// Whether this repository was shown to hold the blob, or is being asked for it.
-    pub(super) fn include(&self, repository: &RepositoryName) -> bool {
-        let is_it = |source: &Source| source.mirror.name == *repository && source.refusal.is_none();
-        self.0.lock().iter().any(is_it)
-    }
-
-    fn add(&self, mirror: &Mirror, is_proven: bool) {
-        let mut sources = self.0.lock();
-        let known = sources
-            .iter_mut()
-            .find(|source| source.mirror.name == mirror.name);
-        match known {
-            Some(source) => source.is_proven |= is_proven,
-            None => sources.push(Source {
-                mirror: mirror.clone(),
-                is_proven,
-                refusal: None,
-            }),
-        }
-    }
-
-    /// The source at this place in the order, and whether it is proven.
-    pub(super) fn get(&self, at: usize) -> Option<(Mirror, bool)> {
-        let sources = self.0.lock();
-        let source = sources.get(at)?;
-        Some((source.mirror.clone(), source.is_proven))
-    }
-
-    /// Notes that an upstream did not give the blob. A repository that was not proven to hold it before gets nothing from the
-    /// sources of others, whatever the fault: a stumble is no proof, and some upstreams say 403 without a word of tokens (law 6).
-    pub(super) fn note_error(&self, repository: &RepositoryName, error: &UpstreamError) {
-        let mut sources = self.0.lock();
-        let source = sources
-            .iter_mut()
-            .find(|source| source.mirror.name == *repository);
-        if let Some(source) = source.filter(|source| !source.is_proven) {
-            source.refusal = Some(error.clone());
-        }
-    }
-
-    /// Why this repository may not have the blob.
-    pub(super) fn refusal_of(&self, repository: &RepositoryName) -> Option<UpstreamError> {
-        let sources = self.0.lock();
-        let source = sources
-            .iter()
-            .find(|source| source.mirror.name == *repository)?;
-        source.refusal.clone()
-    }
-
-    /// The repositories that may have the blob.
-    pub(super) fn holders(&self) -> Vec<RepositoryName> {
-        let sources = self.0.lock();
-        let may = sources.iter().filter(|source| source.refusal.is_none());
-        may.map(|source| source.mirror.name.clone()).collect()
+impl Running {
+    /// A download with its first caller, and its writer's end.
+    fn begin(sources: Sources) -> (Growing<DownloadFailed>, Self) {
+        let (writer, blob) = growing(DownloadFailed::Interrupted);
+        let download = Self {
+            blob,
+            sources,
+            ahead: Ahead::default(),
+            callers: Arc::new(AtomicU32::new(1)),
+        };
+        (writer, download)
     }
 }
 
@@ -171,37 +116,46 @@ impl Downloads {
         } = wanted;
         let mut running = self.running.lock();
         if let Some(download) = running.get(&digest) {
-            if !is_proven && !download.sources.include(&mirror.name) {
-                return None;
+            match download.sources.join(mirror, is_proven) {
+                Joining::Joined => {
+                    download.callers.fetch_add(1, Ordering::Relaxed);
+                    return Some((download.clone(), true));
+                }
+                Joining::NeedsProof => return None,
+                // All its sources have failed; it only has to say so yet. Whoever comes now has a source to try.
+                Joining::TooLate => {}
             }
-            download.sources.add(mirror, is_proven);
-            download.callers.fetch_add(1, Ordering::Relaxed);
-            return Some((download.clone(), true));
         }
-        let (writer, blob) = growing(DownloadFailed::Interrupted);
-        let sources = Sources::default();
-        sources.add(mirror, is_proven);
-        let download = Running {
-            blob,
-            sources: sources.clone(),
-            ahead: Ahead::default(),
-            callers: Arc::new(AtomicU32::new(1)),
-        };
+        let (writer, download) = Running::begin(Sources::from(mirror, is_proven));
         running.insert(digest, download.clone());
         let guard = RunningGuard::new(self, digest, &download, &parts.metrics);
         let task = Download {
             parts: Arc::clone(parts),
             digest,
             size,
-            sources,
+            sources: download.sources.clone(),
         };
-        parts.tasks.spawn(async move {
-            // Dropped last, after the download has told its readers how it ended (law 5).
-            let _guard = guard;
-            task.run(writer).await;
-        });
+        launch(parts, guard, writer, |writer| task.run(writer));
         Some((download, false))
     }
+}
+
+/// Runs a download as a task of the server's own.
+fn launch<F>(
+    parts: &Parts,
+    guard: RunningGuard,
+    writer: Growing<DownloadFailed>,
+    work: impl FnOnce(Growing<DownloadFailed>) -> F,
+) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let work = work(writer);
+    parts.tasks.spawn(async move {
+        // Dropped last, after the download has told its readers how it ended (law 5).
+        let _guard = guard;
+        work.await;
+    })
 }
 
 /// A blob that is wanted from a mirror.
@@ -235,7 +189,12 @@ impl RunningGuard {
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.running.lock().remove(&self.digest);
+        let mut running = self.running.lock();
+        let is_it = |other: &Running| Arc::ptr_eq(&other.callers, &self.callers);
+        if running.get(&self.digest).is_some_and(is_it) {
+            running.remove(&self.digest);
+        }
+        drop(running);
         self.metrics.downloads_running.dec();
         let callers = self.callers.load(Ordering::Relaxed);
         self.metrics.readers_per_download.observe(callers.into());
@@ -243,26 +202,4 @@ impl Drop for RunningGuard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_reads_ahead_are_allowed_at_once_and_no_more() {
-        let ahead = Ahead::default();
-        let first = ahead.take(10, 100);
-        let second = ahead.take(10, 100);
-        assert!(first.is_some() && second.is_some());
-        assert!(ahead.take(10, 100).is_none());
-        drop(first);
-        assert!(ahead.take(10, 100).is_some());
-    }
-
-    #[test]
-    fn reads_ahead_never_fetch_more_than_the_blob_in_all() {
-        let ahead = Ahead::default();
-        for _ in 0..10 {
-            assert!(ahead.take(10, 100).is_some());
-        }
-        assert!(ahead.take(1, 100).is_none());
-    }
-}
+mod tests;

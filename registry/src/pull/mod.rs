@@ -19,6 +19,7 @@ mod pass_through;
 mod patience;
 mod referrers;
 mod remembered;
+mod sources;
 mod tags;
 
 use std::sync::Arc;

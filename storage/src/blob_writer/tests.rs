@@ -8,7 +8,9 @@ use crate::{
     CommitError, ReadError, StorageError,
     faults::Operation,
     growing,
-    testing::{Place, Why, blob_path, drain, read, sha256, some_bytes, spawn, start, store, until},
+    testing::{
+        Place, Why, blob_path, drain, name, read, sha256, some_bytes, spawn, start, store, until,
+    },
 };
 
 const EIO: i32 = 5;
@@ -97,7 +99,10 @@ async fn a_flipped_last_byte_reaches_nobody_as_a_complete_body() {
             blob.read(ByteRange::whole(bytes.len() as u64).unwrap()),
         ));
         writer.append(Bytes::from(flipped.clone())).await.unwrap();
-        let error = writer.commit_or(|_| "wrong bytes").await.unwrap_err();
+        let error = writer
+            .commit_for(Vec::new, |_| "wrong bytes")
+            .await
+            .unwrap_err();
         assert!(matches!(error, CommitError::WrongDigest { .. }));
         let (got, end) = body.await.unwrap();
         assert!(matches!(end, Err(ReadError::Unfinished)));
@@ -238,5 +243,32 @@ proptest! {
             writer.commit().await.unwrap();
             assert!(body.await.unwrap().0 == bytes);
         });
+    }
+}
+
+#[tokio::test]
+async fn a_blob_is_linked_before_it_has_its_name_and_a_link_without_a_blob_is_a_miss() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let (bytes, of) = (some_bytes(100 * KIB, 9), name("library/app"));
+    let digest = sha256(&bytes);
+    for fails in [true, false] {
+        if fails {
+            place.disk.fail(Operation::Rename, "/data", 0, EIO);
+        }
+        let (mut writer, _blob) = start(&storage, digest, Some(bytes.len() as u64)).await;
+        writer.append(bytes.clone()).await.unwrap();
+        let holders = vec![of.clone()];
+        let committed = writer.commit_for(move || holders, |_| "failed").await;
+        assert_eq!(committed.is_err(), fails);
+        place.disk.heal();
+        let repositories = storage.repositories();
+        assert!(repositories.holds_blob(&of, &digest).await.unwrap());
+        let found = storage.blobs().open(&digest).await.unwrap();
+        assert_eq!(found.is_none(), fails);
+        assert_eq!(
+            repositories.list().await.unwrap(),
+            std::slice::from_ref(&of)
+        );
     }
 }

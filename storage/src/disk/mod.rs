@@ -50,10 +50,14 @@ pub struct FileFacts {
     pub modified: SystemTime,
     /// The number of the file on its file system.
     pub inode: u64,
+    /// The number of its file system.
+    pub device: u64,
     /// How many names the file has; 0 when it was removed while open.
     pub links: u64,
     /// Whether it is a directory.
     pub is_directory: bool,
+    /// Whether it is a file that holds bytes, and no pipe, socket or device.
+    pub is_regular: bool,
 }
 
 /// How much room a file system has, in bytes.
@@ -68,9 +72,10 @@ pub struct Space {
 /// The file operations of the store. Everything here may block: callers leave the reactor first, except for
 /// [`Disk::read_at_once`], [`Disk::is_in_memory`] and [`Disk::send`].
 pub trait Disk: Send + Sync + 'static {
-    /// Opens an existing file for reading.
+    /// Opens an existing file for reading. What is no regular file is `NotFound`: nobody is to wait for the end of a pipe.
     fn open(&self, path: &Path) -> io::Result<DiskFile>;
-    /// Opens an existing file, or creates it, for reading and writing. Never truncates.
+    /// Opens an existing file, or creates it, for reading and writing. Never truncates. `InvalidInput` when
+    /// something else than a regular file is there.
     fn open_or_create(&self, path: &Path) -> io::Result<DiskFile>;
     /// Creates a file for reading and writing; fails if the name exists.
     fn create_new(&self, path: &Path) -> io::Result<DiskFile>;

@@ -6,12 +6,15 @@ use std::{
     io::{self, IoSliceMut},
     os::{
         fd::BorrowedFd,
-        unix::fs::{FileExt, MetadataExt},
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::Path,
 };
 
-use rustix::io::ReadWriteFlags;
+use rustix::{
+    fs::OFlags,
+    io::{Errno, ReadWriteFlags},
+};
 
 use super::{Disk, DiskFile, FileFacts, Space};
 
@@ -23,22 +26,20 @@ const LOOK_EVERY: usize = 128 * 1024;
 pub struct RealDisk;
 
 impl Disk for RealDisk {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the Disk that everybody else has to use"
-    )]
     fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        Ok(DiskFile::new(File::open(path)?, path.to_owned()))
+        match open_regular(OpenOptions::new().read(true), path) {
+            Err(error) if is_not_regular(&error) => {
+                tracing::warn!(path = %path.display(), %error, "what lies here counts as missing");
+                Err(io::Error::new(io::ErrorKind::NotFound, error))
+            }
+            other => other,
+        }
     }
 
     fn open_or_create(&self, path: &Path) -> io::Result<DiskFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        Ok(DiskFile::new(file, path.to_owned()))
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(true).truncate(false);
+        open_regular(&mut how, path)
     }
 
     fn create_new(&self, path: &Path) -> io::Result<DiskFile> {
@@ -165,12 +166,56 @@ impl Disk for RealDisk {
     }
 }
 
+/// Opens a file, but never waits for whoever would write into a pipe.
+fn open_regular(how: &mut OpenOptions, path: &Path) -> io::Result<DiskFile> {
+    // Of a regular file the flag changes nothing.
+    let file = how
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(DiskFile::new(file, path.to_owned()));
+    }
+    let why = "it is not a regular file";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
+/// Whether something is there that cannot be a file of the store; a socket cannot even be opened.
+fn is_not_regular(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+        || error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
+}
+
 fn facts(metadata: &Metadata) -> io::Result<FileFacts> {
     Ok(FileFacts {
         size: metadata.len(),
         modified: metadata.modified()?,
         inode: metadata.ino(),
+        device: metadata.dev(),
         links: metadata.nlink(),
         is_directory: metadata.is_dir(),
+        is_regular: metadata.is_file(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_missing_and_nobody_waits_for_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (pipe, socket) = (place.path().join("pipe"), place.path().join("socket"));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let _listening = UnixListener::bind(&socket).unwrap();
+        for path in [&*pipe, &*socket, place.path()] {
+            let error = RealDisk.open(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+        }
+        let error = RealDisk.open_or_create(&pipe).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
 }

@@ -149,7 +149,7 @@ async fn an_index_of_another_format_is_moved_aside() {
 
 #[tokio::test]
 async fn a_damaged_index_keeps_nobody_from_being_served() {
-    for damage in ["cut", "noise", "nothing", "no conf"] {
+    for damage in ["cut", "noise", "nothing", "no conf", "pipe"] {
         let place = Place::new();
         let storage = place.open().await;
         let manifest = fill(&place, &storage).await;
@@ -172,6 +172,7 @@ async fn a_damaged_index_keeps_nobody_from_being_served() {
                 &some_bytes(usize::try_from(length).unwrap(), 1),
             ),
             "nothing" => place.write("cistern/index/db", b""),
+            "pipe" => place.make_pipe("cistern/index/conf"),
             _ => place.write("cistern/index/conf", b"what?"),
         }
         let storage = place.open().await;
@@ -272,7 +273,59 @@ async fn the_check_is_not_fooled_by_what_is_remembered() {
     })
     .await;
     crate::Disk::remove(&crate::RealDisk, &place.root().join("cistern/lock")).unwrap();
-    assert!(storage.check().await.is_err(), "the volume is gone");
+    place.disk.set_elsewhere(true);
+    let error = storage.check().await.unwrap_err().to_string();
+    assert!(error.contains("mount"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_removed_is_begun_anew_by_the_process_that_has_it() {
+    let place = Place::new();
+    let storage = place.open().await;
+    for anew in [true, false] {
+        let manifest = fill(&place, &storage).await;
+        serves(&storage, &manifest).await;
+        std::fs::remove_dir_all(place.root()).unwrap();
+        if anew {
+            std::fs::create_dir(place.root()).unwrap();
+        }
+        storage.check().await.unwrap();
+        let lock = place.text("cistern/lock");
+        assert_eq!(lock, format!("process {}\n", std::process::id()));
+        let of = name("library/app");
+        let repositories = storage.repositories();
+        assert_eq!(repositories.tag(&of, &tag("v1")).await.unwrap(), None);
+        assert!(
+            !repositories
+                .holds_blob(&of, &sha256(b"layer"))
+                .await
+                .unwrap()
+        );
+    }
+    let manifest = fill(&place, &storage).await;
+    serves(&storage, &manifest).await;
+    let error = Storage::open(place.options()).await.err().unwrap();
+    assert!(matches!(error, OpenError::InUse { .. }));
+    let storage = place.open_again(storage).await;
+    serves(&storage, &manifest).await;
+}
+
+#[tokio::test]
+async fn a_store_that_another_process_has_begun_anew_is_not_written_to() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let manifest = fill(&place, &storage).await;
+    std::fs::remove_dir_all(place.root()).unwrap();
+    let other = place.open().await;
+    fill(&place, &other).await;
+    let before = place.files();
+    let error = storage.check().await.unwrap_err().to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+    let put = storage.repositories().put_manifest(&name("b"), &manifest);
+    assert!(put.await.is_err());
+    assert!(storage.blobs().has_room(None).await.is_err());
+    assert_eq!(place.files(), before);
+    serves(&other, &manifest).await;
 }
 
 #[tokio::test]

@@ -126,18 +126,9 @@ impl Repositories {
         of: &RepositoryName,
         digest: &Digest,
     ) -> Result<(), StorageError> {
-        if self.holds_blob(of, digest).await? {
-            return Ok(());
-        }
-        let key = (of.clone(), *digest);
+        let (of, digest) = (of.clone(), *digest);
         self.core
-            .off(move |core| {
-                core.writable()?;
-                let _adding = core.linking.read();
-                core.write_link(&core.layout.layer_link(&key.0, &key.1), &key.1)?;
-                core.memory.layers.insert(key, ());
-                Ok(())
-            })
+            .off(move |core| core.link_blob(&of, &digest))
             .await
     }
 
@@ -206,6 +197,23 @@ impl Repositories {
 }
 
 impl Core {
+    /// Lets a repository hold a blob, which need not be there yet: a link without a blob is no more than a miss. The file is
+    /// looked at even if memory knows of it; somebody may have emptied the store.
+    pub(crate) fn link_blob(
+        self: &Arc<Self>,
+        of: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<(), StorageError> {
+        let link = self.layout.layer_link(of, digest);
+        let _adding = self.linking.read();
+        if !self.has_link(&link, digest)? {
+            self.writable()?;
+            self.write_link(&link, digest)?;
+        }
+        self.memory.layers.insert((of.clone(), *digest), ());
+        Ok(())
+    }
+
     /// Lets a repository no longer hold a blob; call it with `linking` held for writing.
     pub(crate) fn unlink_blob(
         &self,

