@@ -1,9 +1,10 @@
-//! What is done now and then: rebuild the index, write down last uses, drop what `proxy.ttl` says is no longer wanted.
+//! What is done now and then: rebuild the index, write down last uses, drop what `proxy.ttl` says is no longer wanted and
+//! what was begun and not gone on with.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cistern_storage::{Clock, Storage};
+use cistern_storage::{Clock, Storage, StorageError};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,9 @@ use crate::repositories::{Repositories, Repository};
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// How often unused things are looked for; less often than that for a `ttl` of days would gain nothing.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
+
+/// How long a push may rest before it is taken for given up: a client that goes on after a day begins anew.
+const PUSHES_REST: Duration = Duration::from_hours(24);
 
 /// The background work of one server.
 pub struct Housekeeping {
@@ -55,7 +59,10 @@ impl Housekeeping {
         loop {
             tokio::select! {
                 _ = flush.tick() => self.flush().await,
-                _ = expire.tick() => self.expire().await,
+                _ = expire.tick() => {
+                    self.expire_pushes().await;
+                    self.expire().await;
+                }
             }
         }
     }
@@ -63,6 +70,17 @@ impl Housekeeping {
     async fn flush(&self) {
         if let Err(error) = self.storage.flush().await {
             tracing::warn!(%error, "last uses could not be written");
+        }
+    }
+
+    async fn expire_pushes(&self) {
+        let Some(idle_since) = self.clock.now().checked_sub(PUSHES_REST) else {
+            return;
+        };
+        match self.storage.uploads().expire(idle_since).await {
+            Ok(0) | Err(StorageError::ReadOnly) => {}
+            Ok(pushes) => tracing::info!(pushes, "given up for a day: dropped"),
+            Err(error) => tracing::warn!(%error, "pushes that were given up could not be dropped"),
         }
     }
 
@@ -107,5 +125,47 @@ impl Housekeeping {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "expiring stopped"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use cistern_oci::Algorithm;
+    use cistern_storage::Options;
+
+    use super::*;
+
+    /// A clock that stands still.
+    struct Stopped(SystemTime);
+
+    impl Clock for Stopped {
+        fn now(&self) -> SystemTime {
+            self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn a_push_may_rest_for_a_day_and_no_longer() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::open(Options::new(root.path())).await.unwrap();
+        let name = "local/app".parse().unwrap();
+        let uploads = storage.uploads();
+        let id = uploads.begin(&name, Algorithm::Sha256).await.unwrap();
+        let at = |hours| Housekeeping {
+            storage: storage.clone(),
+            repositories: Repositories::new(None, [], Vec::new()),
+            metrics: Arc::default(),
+            clock: Arc::new(Stopped(
+                cistern_storage::SystemClock.now() + Duration::from_hours(hours),
+            )),
+            ttl: None,
+            stop: CancellationToken::new(),
+        };
+        at(23).expire_pushes().await;
+        assert_eq!(uploads.received(&name, &id).await.unwrap(), Some(0));
+        at(25).expire_pushes().await;
+        assert_eq!(uploads.received(&name, &id).await.unwrap(), None);
     }
 }

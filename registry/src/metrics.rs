@@ -16,10 +16,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-pub use counters::{Counters, HostCounters, HostOutcomes, RequestCounters, UpstreamRequests};
+pub use counters::{
+    Counters, HostCounters, HostOutcomes, RequestCounters, UpstreamRequests, WriteCounters,
+};
 pub use labels::{
-    Action, DownloadOutcome, Label, PassedThrough, Pushed, StatusLabel, TagCheck, Unfinished,
-    UpstreamKind, UpstreamOutcome,
+    Action, DownloadOutcome, Label, PassedThrough, StatusLabel, TagCheck, Unfinished, UpstreamKind,
+    UpstreamOutcome, WriteOutcome, Written,
 };
 
 use crate::pull::Served;
@@ -88,10 +90,12 @@ metrics! {
         tag_checks: Counters<TagCheck> = "tag_checks", Counters::new("outcome");
         /// Tags that were served stale and proved to have moved.
         stale_tags_moved: Counter = "stale_tags_moved", Counter::default();
-        /// Writes to hosted repositories that are durable, by kind.
-        pushed: Counters<Pushed> = "pushed", Counters::new("kind");
+        /// Writes to hosted repositories, by what was to be written and what became of it.
+        writes: WriteCounters = "writes", WriteCounters::default();
         /// Bytes of blobs received in pushes.
         pushed_bytes: Counter = "pushed_bytes", Counter::default();
+        /// Requests that bring bytes of a blob now.
+        uploads_open: Gauge = "uploads_open", Gauge::default();
         /// Bytes dropped from the store because they were not used or space was needed.
         evicted_bytes: Counter = "evicted_bytes", Counter::default();
     }

@@ -3,9 +3,12 @@
 mod admin;
 mod connections;
 mod harness;
+mod line;
 mod lists;
 mod logging;
 mod push_bodies;
+mod pushing;
 mod ranges;
 mod refusing;
 mod serving;
+mod uploads;

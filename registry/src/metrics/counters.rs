@@ -10,7 +10,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 
-use super::labels::{Action, Label, StatusLabel, UpstreamKind, UpstreamOutcome};
+use super::labels::{
+    Action, Label, StatusLabel, UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
+};
 use crate::pull::Served;
 
 /// One counter per value of a closed set.
@@ -128,6 +130,58 @@ impl EncodeMetric for RequestCounters {
                         ConstCounter::new(total).encode(encoder.encode_family(&labels)?)?;
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
+    }
+}
+
+/// Writes to hosted repositories by what was to be written and what became of it.
+#[derive(Clone, Debug)]
+pub struct WriteCounters {
+    counters: Arc<[Counter]>,
+}
+
+impl WriteCounters {
+    /// Counts one.
+    pub fn count(&self, kind: Written, outcome: WriteOutcome) {
+        if let Some(counter) = self.counters.get(Self::place(kind, outcome)) {
+            counter.inc();
+        }
+    }
+
+    /// How many were counted so far.
+    pub fn total(&self, kind: Written, outcome: WriteOutcome) -> u64 {
+        self.counters
+            .get(Self::place(kind, outcome))
+            .map_or(0, Counter::get)
+    }
+
+    fn place(kind: Written, outcome: WriteOutcome) -> usize {
+        kind.index() * WriteOutcome::ALL.len() + outcome.index()
+    }
+}
+
+impl Default for WriteCounters {
+    fn default() -> Self {
+        let places = Written::ALL.len() * WriteOutcome::ALL.len();
+        Self {
+            counters: (0..places).map(|_| Counter::default()).collect(),
+        }
+    }
+}
+
+impl EncodeMetric for WriteCounters {
+    fn encode(&self, mut encoder: MetricEncoder) -> fmt::Result {
+        for &kind in Written::ALL {
+            for &outcome in WriteOutcome::ALL {
+                let labels = [("kind", kind.text()), ("outcome", outcome.text())];
+                let total = self.total(kind, outcome);
+                ConstCounter::new(total).encode(encoder.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -68,6 +68,12 @@ labels! {
     pub enum StatusLabel {
         /// 200
         Ok = "200",
+        /// 201
+        Created = "201",
+        /// 202
+        Accepted = "202",
+        /// 204
+        NoContent = "204",
         /// 206
         PartialContent = "206",
         /// 304
@@ -82,12 +88,16 @@ labels! {
         NotFound = "404",
         /// 405
         MethodNotAllowed = "405",
+        /// 413
+        PayloadTooLarge = "413",
         /// 416
         RangeNotSatisfiable = "416",
         /// 500
         InternalServerError = "500",
         /// 503
         ServiceUnavailable = "503",
+        /// 507
+        InsufficientStorage = "507",
         /// Any other.
         Other = "other",
     }
@@ -100,16 +110,28 @@ labels! {
         Error = "error",
     }
 
-    /// What was written to a hosted repository, durably.
-    pub enum Pushed {
-        /// A blob whose bytes came.
+    /// What was to be written to a hosted repository.
+    pub enum Written {
+        /// A blob whose bytes come.
         Blob = "blob",
-        /// A blob that was here already.
+        /// A blob that is here already.
         Mount = "mount",
         /// A manifest, with its tags.
         Manifest = "manifest",
-        /// Something was removed: a tag, a manifest or a blob.
+        /// Something to be removed: a tag, a manifest or a blob.
         Delete = "delete",
+    }
+
+    /// What became of a write to a hosted repository.
+    pub enum WriteOutcome {
+        /// It is durable.
+        Done = "done",
+        /// It was wrong, not allowed, or about something that is not here.
+        Refused = "refused",
+        /// The body did not come to its end.
+        Broken = "broken",
+        /// The store could not take it.
+        Storage = "storage",
     }
 
     /// How a download from an upstream ended.
@@ -191,6 +213,9 @@ impl From<StatusCode> for StatusLabel {
     fn from(status: StatusCode) -> Self {
         match status.as_u16() {
             200 => Self::Ok,
+            201 => Self::Created,
+            202 => Self::Accepted,
+            204 => Self::NoContent,
             206 => Self::PartialContent,
             304 => Self::NotModified,
             400 => Self::BadRequest,
@@ -198,9 +223,11 @@ impl From<StatusCode> for StatusLabel {
             403 => Self::Forbidden,
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
+            413 => Self::PayloadTooLarge,
             416 => Self::RangeNotSatisfiable,
             500 => Self::InternalServerError,
             503 => Self::ServiceUnavailable,
+            507 => Self::InsufficientStorage,
             _ => Self::Other,
         }
     }

@@ -26,6 +26,9 @@ fn the_names_of_the_metrics_are_these() {
             "cistern_credentials_refused counter",
             "cistern_tag_checks counter",
             "cistern_stale_tags_moved counter",
+            "cistern_writes counter",
+            "cistern_pushed_bytes counter",
+            "cistern_uploads_open gauge",
             "cistern_evicted_bytes counter",
         ]
     );

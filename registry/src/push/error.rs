@@ -3,6 +3,8 @@
 use cistern_oci::{Digest, Reference, UploadId};
 use cistern_storage::{CommitError, StorageError};
 
+use crate::metrics::WriteOutcome;
+
 /// Why something could not be written or removed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PushError {
@@ -67,6 +69,27 @@ pub enum PushError {
     /// The store failed.
     #[error(transparent)]
     Storage(StorageError),
+}
+
+impl PushError {
+    /// What it counts as.
+    pub(super) fn outcome(&self) -> WriteOutcome {
+        match self {
+            Self::BodyBroke(_) => WriteOutcome::Broken,
+            Self::Full | Self::ReadOnly | Self::Storage(_) => WriteOutcome::Storage,
+            Self::UploadUnknown(_)
+            | Self::UploadTaken
+            | Self::OutOfOrder { .. }
+            | Self::WrongDigest { .. }
+            | Self::WrongLength { .. }
+            | Self::ManifestInvalid(_)
+            | Self::ManifestTooLarge { .. }
+            | Self::BlobsMissing(_)
+            | Self::ManifestUnknown(_)
+            | Self::BlobUnknown(_)
+            | Self::NoDeletes => WriteOutcome::Refused,
+        }
+    }
 }
 
 impl From<StorageError> for PushError {

@@ -7,7 +7,6 @@ use cistern_oci::{
 };
 
 use super::{KeptManifest, Parts, PushBody, PushError, SentManifest, body};
-use crate::metrics::Pushed;
 use crate::repositories::Hosted;
 
 /// What clients send that do not say what they send.
@@ -63,7 +62,6 @@ pub(super) async fn put<B: PushBody>(
     for tag in &tags {
         repositories.keep_tag(&to.name, tag, &digest).await?;
     }
-    parts.metrics.pushed.count(Pushed::Manifest);
     Ok(KeptManifest {
         digest,
         subject: links.subject.map(|subject| subject.digest),

@@ -15,7 +15,7 @@ use cistern_storage::Storage;
 
 pub use self::body::PushBody;
 pub use self::error::PushError;
-use crate::metrics::{Metrics, Pushed};
+use crate::metrics::{Metrics, WriteOutcome, Written};
 use crate::repositories::Hosted;
 
 /// What the push room is built from.
@@ -35,6 +35,69 @@ struct Parts {
     metrics: Arc<Metrics>,
     incomplete: bool,
     deletes: bool,
+}
+
+// === impl Parts ===
+
+impl Parts {
+    /// Counts one write, and hands its answer on.
+    fn counted<T>(&self, kind: Written, answer: Result<T, PushError>) -> Result<T, PushError> {
+        let outcome = answer
+            .as_ref()
+            .map_or_else(PushError::outcome, |_| WriteOutcome::Done);
+        self.metrics.writes.count(kind, outcome);
+        answer
+    }
+
+    async fn mount(
+        &self,
+        to: &Hosted,
+        digest: &Digest,
+        from: Option<&RepositoryName>,
+    ) -> Result<bool, PushError> {
+        let repositories = self.storage.repositories();
+        let may = match from {
+            Some(from) => repositories.holds_blob(from, digest).await?,
+            None => repositories.holders(digest).await?,
+        };
+        Ok(may && repositories.keep_blob(&to.name, digest).await?)
+    }
+
+    async fn delete_manifest(&self, of: &Hosted, which: &Reference) -> Result<(), PushError> {
+        self.may_delete()?;
+        let repositories = self.storage.repositories();
+        let was_there = match which {
+            Reference::Tag(tag) => repositories.drop_tag(&of.name, tag).await?,
+            Reference::Digest(digest) => repositories.drop_manifest(&of.name, digest).await?,
+        };
+        if was_there {
+            Ok(())
+        } else {
+            Err(PushError::ManifestUnknown(which.clone()))
+        }
+    }
+
+    async fn delete_blob(&self, of: &Hosted, digest: &Digest) -> Result<(), PushError> {
+        self.may_delete()?;
+        if self
+            .storage
+            .repositories()
+            .drop_blob(&of.name, digest)
+            .await?
+        {
+            Ok(())
+        } else {
+            Err(PushError::BlobUnknown(*digest))
+        }
+    }
+
+    fn may_delete(&self) -> Result<(), PushError> {
+        if self.deletes {
+            Ok(())
+        } else {
+            Err(PushError::NoDeletes)
+        }
+    }
 }
 
 /// The bytes of one request, and which of the blob they are meant to be.
@@ -74,6 +137,8 @@ pub struct Push {
     parts: Arc<Parts>,
 }
 
+// === impl Push ===
+
 impl Push {
     /// Builds the room.
     pub fn new(options: PushOptions) -> Self {
@@ -112,16 +177,12 @@ impl Push {
         digest: &Digest,
         from: Option<&RepositoryName>,
     ) -> Result<bool, PushError> {
-        let repositories = self.parts.storage.repositories();
-        let may = match from {
-            Some(from) => repositories.holds_blob(from, digest).await?,
-            None => repositories.holders(digest).await?,
-        };
-        let mounted = may && repositories.keep_blob(&to.name, digest).await?;
-        if mounted {
-            self.parts.metrics.pushed.count(Pushed::Mount);
+        let mounted = self.parts.mount(to, digest, from).await;
+        // Not mounted is no write: the bytes are pushed next.
+        if matches!(mounted, Ok(false)) {
+            return mounted;
         }
-        Ok(mounted)
+        self.parts.counted(Written::Mount, mounted)
     }
 
     /// Takes further bytes of a push; how many bytes of it are here then.
@@ -142,7 +203,8 @@ impl Push {
         chunk: Chunk<B>,
         digest: &Digest,
     ) -> Result<(), PushError> {
-        uploads::finish(&self.parts, to, id, chunk, digest).await
+        let kept = uploads::finish(&self.parts, to, id, chunk, digest).await;
+        self.parts.counted(Written::Blob, kept)
     }
 
     /// How many bytes of a push are here.
@@ -163,40 +225,19 @@ impl Push {
         to: &Hosted,
         sent: SentManifest<B>,
     ) -> Result<KeptManifest, PushError> {
-        manifests::put(&self.parts, to, sent).await
+        let kept = manifests::put(&self.parts, to, sent).await;
+        self.parts.counted(Written::Manifest, kept)
     }
 
     /// Removes a tag, or a manifest with all its tags.
     pub async fn delete_manifest(&self, of: &Hosted, which: &Reference) -> Result<(), PushError> {
-        self.may_delete()?;
-        let repositories = self.parts.storage.repositories();
-        let was_there = match which {
-            Reference::Tag(tag) => repositories.drop_tag(&of.name, tag).await?,
-            Reference::Digest(digest) => repositories.drop_manifest(&of.name, digest).await?,
-        };
-        if !was_there {
-            return Err(PushError::ManifestUnknown(which.clone()));
-        }
-        self.parts.metrics.pushed.count(Pushed::Delete);
-        Ok(())
+        let deleted = self.parts.delete_manifest(of, which).await;
+        self.parts.counted(Written::Delete, deleted)
     }
 
     /// Lets the repository no longer hold a blob. Others that hold it are not touched.
     pub async fn delete_blob(&self, of: &Hosted, digest: &Digest) -> Result<(), PushError> {
-        self.may_delete()?;
-        let repositories = self.parts.storage.repositories();
-        if !repositories.drop_blob(&of.name, digest).await? {
-            return Err(PushError::BlobUnknown(*digest));
-        }
-        self.parts.metrics.pushed.count(Pushed::Delete);
-        Ok(())
-    }
-
-    fn may_delete(&self) -> Result<(), PushError> {
-        if self.parts.deletes {
-            Ok(())
-        } else {
-            Err(PushError::NoDeletes)
-        }
+        let deleted = self.parts.delete_blob(of, digest).await;
+        self.parts.counted(Written::Delete, deleted)
     }
 }

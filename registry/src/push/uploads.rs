@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use cistern_oci::{Digest, UploadId};
 use cistern_storage::{Turn, Upload};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, sleep};
 
 use super::{Chunk, Parts, PushBody, PushError, body};
-use crate::metrics::Pushed;
+use crate::metrics::Metrics;
 use crate::repositories::Hosted;
 
 /// How long the turn is waited for: a client that lost its connection comes back before the old request has noticed.
@@ -34,12 +35,9 @@ pub(super) async fn append<B: PushBody>(
     chunk: Chunk<B>,
 ) -> Result<u64, PushError> {
     let mut upload = turn(parts, to, id).await?;
-    let taken = take(&mut upload, chunk).await;
+    let taken = take(&parts.metrics, &mut upload, chunk).await;
     let received = upload.pause().await?;
-    taken.map(|came| {
-        parts.metrics.pushed_bytes.inc_by(came);
-        received
-    })
+    taken.map(|()| received)
 }
 
 pub(super) async fn finish<B: PushBody>(
@@ -50,21 +48,22 @@ pub(super) async fn finish<B: PushBody>(
     digest: &Digest,
 ) -> Result<(), PushError> {
     let mut upload = turn(parts, to, id).await?;
-    match take(&mut upload, chunk).await {
-        Ok(came) => parts.metrics.pushed_bytes.inc_by(came),
-        Err(error) => {
-            upload.pause().await?;
-            return Err(error);
-        }
-    };
+    if let Err(error) = take(&parts.metrics, &mut upload, chunk).await {
+        upload.pause().await?;
+        return Err(error);
+    }
     upload.commit(digest).await?;
-    parts.metrics.pushed.count(Pushed::Blob);
     Ok(())
 }
 
-/// Takes the bytes of one request: how many came. Not one more than their place has room for.
-async fn take<B: PushBody>(upload: &mut Upload, chunk: Chunk<B>) -> Result<u64, PushError> {
+/// Takes the bytes of one request, and not a piece that goes beyond their place.
+async fn take<B: PushBody>(
+    metrics: &Metrics,
+    upload: &mut Upload,
+    chunk: Chunk<B>,
+) -> Result<(), PushError> {
     let Chunk { mut body, place } = chunk;
+    let _open = Open::new(&metrics.uploads_open);
     let announced = match place {
         None => None,
         Some((first, last)) => {
@@ -81,10 +80,29 @@ async fn take<B: PushBody>(upload: &mut Upload, chunk: Chunk<B>) -> Result<u64, 
         if let Some(announced) = announced.filter(|announced| came > *announced) {
             return Err(PushError::WrongLength { announced, came });
         }
+        metrics.pushed_bytes.inc_by(bytes.len() as u64);
         upload.append(bytes).await?;
     }
     match announced {
         Some(announced) if came != announced => Err(PushError::WrongLength { announced, came }),
-        _ => Ok(came),
+        _ => Ok(()),
+    }
+}
+
+/// A request that brings bytes, counted until it is dropped.
+struct Open(Gauge);
+
+// === impl Open ===
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn begin(
     to: &Hosted,
 ) -> Result<Answer, ApiError> {
     if let Some(digest) = digest(head, "mount")? {
-        let from = from(head)?;
+        let from = from(http, head)?;
         if http.push.mount(to, &digest, from.as_ref()).await? {
             return Ok(kept(to, &digest));
         }
@@ -149,9 +149,12 @@ fn algorithm(head: &Parts) -> Result<Algorithm, ApiError> {
     })
 }
 
-fn from(head: &Parts) -> Result<Option<RepositoryName>, ApiError> {
-    parameter(head, "from")
-        .map(|text| text.parse())
-        .transpose()
-        .map_err(|error| ApiError::bad_name(&error))
+/// The repository that holds what is to be mounted, by its name in the store.
+fn from(http: &Http, head: &Parts) -> Result<Option<RepositoryName>, ApiError> {
+    let Some(text) = parameter(head, "from") else {
+        return Ok(None);
+    };
+    let name: RepositoryName = text.parse().map_err(|error| ApiError::bad_name(&error))?;
+    let repository = http.repositories.find(&name, None, None)?;
+    Ok(Some(repository.name().clone()))
 }

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
+use crate::upstream::{Upstream, UpstreamOptions};
 
 /// Nothing in these tests takes that long unless it hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,10 +33,22 @@ pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) store_is_ill: bool,
     pub(super) with_debug: bool,
-    pub(super) deletes: bool,
+    pub(super) kind: Kind,
 }
 
-/// A server and its store. Every repository is hosted.
+/// What the repositories are.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Hosted.
+    #[default]
+    Hosted,
+    /// Hosted, and what is in them may be deleted.
+    Deletable,
+    /// Mirrors of a registry that is away.
+    Mirrors,
+}
+
+/// A server and its store.
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) debug_address: Option<SocketAddr>,
@@ -69,13 +82,17 @@ impl Running {
             Arc::new(Metrics::new()),
         );
         let http = Http {
-            repositories: Repositories::new(None, ["mirror.example"], Vec::new()),
+            repositories: Repositories::new(
+                upstream(setup.kind == Kind::Mirrors),
+                ["mirror.example"],
+                Vec::new(),
+            ),
             pull: pull_from(&storage, &tasks, &metrics),
             push: Push::new(PushOptions {
                 storage: storage.clone(),
                 metrics: Arc::clone(&metrics),
                 incomplete: false,
-                deletes: setup.deletes,
+                deletes: setup.kind == Kind::Deletable,
             }),
             metrics: Arc::clone(&metrics),
             health: health(setup.store_is_ill),
@@ -156,6 +173,12 @@ impl Running {
         page.lines()
             .find_map(|text| text.strip_prefix(line)?.trim().parse().ok())
     }
+}
+
+/// A registry that cannot be reached.
+fn upstream(wanted: bool) -> Option<Upstream> {
+    let options = UpstreamOptions::new("http://127.0.0.1:9".parse().unwrap());
+    wanted.then(|| Upstream::new(options).unwrap())
 }
 
 async fn open_store(root: &TempDir) -> Storage {

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tracing::subscriber::DefaultGuard;
 
-use super::harness::{PATIENCE, Running, Setup, read_head, send};
+use super::harness::{Kind, PATIENCE, Running, Setup, read_head, send};
 use crate::http::Settings;
 
 /// What was logged on this thread, on which all of a test runs.
@@ -133,8 +133,48 @@ async fn refusals_are_lines_too_and_pages_are_for_debugging_only() {
         .collect();
     assert_eq!(
         seen,
-        [(Some(400), Some("refused")), (Some(405), Some("refused"))]
+        [(Some(400), Some("refused")), (Some(400), Some("refused"))]
     );
+}
+
+#[tokio::test]
+async fn writes_that_succeed_say_whether_something_came_or_went() {
+    let (log, _guard) = Log::listen();
+    let registry = Running::with(Setup {
+        kind: Kind::Deletable,
+        ..Setup::default()
+    })
+    .await;
+    // The digest of nothing.
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let push = format!("POST /v2/app/blobs/uploads/?digest={digest}");
+    registry.ask(&push, &["Content-Length: 0"]).await;
+    registry
+        .ask(&format!("DELETE /v2/app/blobs/{digest}"), &[])
+        .await;
+    let lines = log.requests(2).await;
+    let seen: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["status"].as_u64(),
+                line["action"].as_str(),
+                line["served"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Some(201), Some("write"), Some("pushed")),
+            (Some(202), Some("write"), Some("deleted"))
+        ]
+    );
+    for (kind, total) in [("blob", 1), ("delete", 1), ("manifest", 0)] {
+        let counted = format!("cistern_writes_total{{kind=\"{kind}\",outcome=\"done\"}}");
+        assert_eq!(registry.counted(&counted), Some(total));
+    }
+    assert_eq!(registry.counted("cistern_uploads_open"), Some(0));
 }
 
 #[tokio::test]

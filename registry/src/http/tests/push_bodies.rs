@@ -6,93 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::harness::{PATIENCE, Reply, Running, read_head, read_reply, send};
-
-/// `sha256` of `hello world`.
-const HELLO: &str = "sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";
-
-/// A connection that goes on after an answer.
-struct Line {
-    stream: TcpStream,
-}
-
-impl Line {
-    async fn to(registry: &Running) -> Self {
-        let stream = TcpStream::connect(registry.address).await.unwrap();
-        Self { stream }
-    }
-
-    /// A whole request with a body of known length.
-    async fn ask(&mut self, request: &str, headers: &[&str], body: &[u8]) -> Reply {
-        let length = format!("Content-Length: {}", body.len());
-        send(
-            &mut self.stream,
-            request,
-            &[headers, &[length.as_str()]].concat(),
-        )
-        .await;
-        self.stream.write_all(body).await.unwrap();
-        self.reply().await
-    }
-
-    async fn head(&mut self, request: &str, headers: &[&str]) {
-        send(&mut self.stream, request, headers).await;
-    }
-
-    async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
-    }
-
-    async fn reply(&mut self) -> Reply {
-        read_reply(&mut self.stream, false).await
-    }
-
-    /// Nothing comes any more: the other side has closed, and without a reset.
-    async fn assert_closed(&mut self) {
-        let end = timeout(PATIENCE, self.stream.read_u8()).await.unwrap();
-        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
-    }
-}
-
-/// Begins a push; its address.
-async fn begin(registry: &Running) -> String {
-    let reply = registry
-        .ask("POST /v2/app/blobs/uploads/", &["Content-Length: 0"])
-        .await;
-    assert_eq!(reply.status, 202);
-    reply.header("location").unwrap().to_owned()
-}
-
-/// How much of a push is here, in the words of the answer; asked until it is `range`, as a lost connection is noticed a moment later.
-async fn assert_comes_to(registry: &Running, upload: &str, range: &str) {
-    let asking = async {
-        loop {
-            let reply = registry.ask(&format!("GET {upload}"), &[]).await;
-            assert_eq!(reply.status, 204);
-            if reply.header("range") == Some(range) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, asking)
-        .await
-        .unwrap_or_else(|_| panic!("{upload} never came to {range}"));
-}
-
-async fn assert_no_blob(registry: &Running, digest: &str) {
-    let reply = registry
-        .ask(&format!("GET /v2/app/blobs/{digest}"), &[])
-        .await;
-    assert_eq!((reply.status, reply.code().as_str()), (404, "BLOB_UNKNOWN"));
-}
-
-async fn assert_hello(registry: &Running) {
-    let reply = registry
-        .ask(&format!("GET /v2/app/blobs/{HELLO}"), &[])
-        .await;
-    assert_eq!((reply.status, &*reply.body), (200, &b"hello world"[..]));
-}
+use super::harness::{PATIENCE, Running, read_head, read_reply, send};
+use super::line::{HELLO, Line, assert_comes_to, assert_hello, assert_no_blob, begin};
 
 #[tokio::test]
 async fn one_connection_carries_a_whole_push() {
@@ -180,54 +95,55 @@ async fn a_body_is_asked_for_when_it_is_wanted() {
     assert_hello(&registry).await;
 }
 
-#[tokio::test]
-async fn a_body_that_nobody_wants_is_not_asked_for() {
-    let registry = Running::start().await;
-    let upload = begin(&registry).await;
+/// A request with a body that is refused by its head, with the status and, if it matters, the code.
+type Unwanted = (String, Vec<&'static str>, u16, &'static str);
+
+/// What is wrong already before the body: an unknown push, no digest, another length, another place, too much.
+fn unwanted(upload: &str) -> Vec<Unwanted> {
     let unknown = "/v2/app/blobs/uploads/7b1e6c0e-0000-4000-8000-000000000000";
     let elsewhere = upload.replace("/app/", "/other/");
     let length = "Content-Length: 11";
-    let refused: [(String, &[&str], u16, &str); 9] = [
+    vec![
         (
             format!("PATCH {unknown}"),
-            &[length],
+            vec![length],
             404,
             "BLOB_UPLOAD_UNKNOWN",
         ),
         (
             format!("PATCH {elsewhere}"),
-            &[length],
+            vec![length],
             404,
             "BLOB_UPLOAD_UNKNOWN",
         ),
         (
             format!("PUT {unknown}?digest={HELLO}"),
-            &[length],
+            vec![length],
             404,
             "BLOB_UPLOAD_UNKNOWN",
         ),
-        (format!("PUT {upload}"), &[length], 400, "DIGEST_INVALID"),
+        (format!("PUT {upload}"), vec![length], 400, "DIGEST_INVALID"),
         (
             format!("PUT {upload}?digest=sha256:none"),
-            &[length],
+            vec![length],
             400,
             "DIGEST_INVALID",
         ),
         (
             format!("PATCH {upload}"),
-            &[length, "Content-Range: 0-11"],
+            vec![length, "Content-Range: 0-11"],
             400,
             "SIZE_INVALID",
         ),
         (
             format!("PATCH {upload}"),
-            &["Transfer-Encoding: chunked", "Content-Range: 7-9"],
+            vec!["Transfer-Encoding: chunked", "Content-Range: 7-9"],
             416,
             "BLOB_UPLOAD_INVALID",
         ),
         (
             format!("PUT {upload}?digest={HELLO}"),
-            &[
+            vec![
                 length,
                 "Content-Range: 18446744073709551605-18446744073709551615",
             ],
@@ -236,15 +152,24 @@ async fn a_body_that_nobody_wants_is_not_asked_for() {
         ),
         (
             "PUT /v2/app/manifests/latest".to_owned(),
-            &["Content-Length: 4194305"],
+            vec!["Content-Length: 4194305"],
             413,
             "",
         ),
-    ];
-    for (request, headers, status, code) in refused {
+    ]
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_is_not_asked_for() {
+    let registry = Running::start().await;
+    let upload = begin(&registry).await;
+    for (request, headers, status, code) in unwanted(&upload) {
         let mut line = Line::to(&registry).await;
-        line.head(&request, &[headers, &["Expect: 100-continue"]].concat())
-            .await;
+        line.head(
+            &request,
+            &[headers.as_slice(), &["Expect: 100-continue"]].concat(),
+        )
+        .await;
         let reply = line.reply().await;
         assert_eq!(reply.status, status, "{request} {headers:?}");
         assert!(
@@ -323,7 +248,7 @@ async fn of_a_push_in_one_request_that_breaks_off_nothing_stays() {
         &["Content-Length: 400000"],
     )
     .await;
-    line.write(&[b'x'; 300_000]).await;
+    line.write(&vec![b'x'; 300_000]).await;
     let uploads = registry.admin.parent().unwrap().join("cistern/uploads");
     // The push has begun.
     assert_becomes(&uploads, 1).await;
@@ -416,7 +341,7 @@ async fn a_manifest_without_an_end_is_refused_while_it_still_comes() {
     .await;
     let endless = async move {
         let mut piece = b"10000\r\n".to_vec();
-        piece.extend_from_slice(&[b' '; 0x10000]);
+        piece.extend_from_slice(&vec![b' '; 0x10000]);
         piece.extend_from_slice(b"\r\n");
         // The other side stops to listen at some time.
         while sending.write_all(&piece).await.is_ok() {}

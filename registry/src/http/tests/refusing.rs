@@ -4,13 +4,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::harness::{PATIENCE, Running, read_reply, send};
+use super::harness::{Kind, PATIENCE, Running, Setup, read_reply, send};
 
 const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
+async fn mirror() -> Running {
+    Running::with(Setup {
+        kind: Kind::Mirrors,
+        ..Setup::default()
+    })
+    .await
+}
+
 #[tokio::test]
-async fn every_write_is_refused_with_what_is_allowed_before_its_body_is_read() {
-    let registry = Running::start().await;
+async fn every_write_to_a_mirror_is_refused_with_what_is_allowed_before_its_body_is_read() {
+    let registry = mirror().await;
     let writes = [
         "POST /v2/app/blobs/uploads/".to_owned(),
         format!("POST /v2/app/blobs/uploads/?mount={DIGEST}&from=other"),
@@ -49,7 +57,7 @@ async fn every_write_is_refused_with_what_is_allowed_before_its_body_is_read() {
 
 #[tokio::test]
 async fn a_refused_push_gets_its_answer_even_while_it_still_sends() {
-    let registry = Running::start().await;
+    let registry = mirror().await;
     let (mut answer, mut sending) = TcpStream::connect(registry.address)
         .await
         .unwrap()
