@@ -84,78 +84,46 @@ fn some_digest() -> String {
     sha256(b"something")
 }
 
+/// Requests with a name, a tag or a digest that is none, and the code they are refused with.
+fn wrong_words() -> Vec<(&'static str, String, &'static str)> {
+    let md5 = "md5:d41d8cd98f00b204e9800998ecf8427e";
+    let capitals = some_digest().to_uppercase().replace("SHA256", "sha256");
+    let mut cases = Vec::new();
+    for name in [
+        "Team/app",
+        "team/../app",
+        "team/app_",
+        "team%2f..%2f..%2fapp",
+        "-team",
+    ] {
+        let code = "NAME_INVALID";
+        cases.push(("POST", format!("/v2/{name}/blobs/uploads/"), code));
+        cases.push(("PUT", manifest_path(name, "v1"), code));
+        cases.push(("DELETE", manifest_path(name, "v1"), code));
+    }
+    for tag in ["-v1", &"a".repeat(129), "v%001"] {
+        cases.push(("PUT", manifest_path(REPOSITORY, tag), "TAG_INVALID"));
+    }
+    for digest in ["sha256:abc", md5, &capitals] {
+        let code = "DIGEST_INVALID";
+        cases.push(("PUT", manifest_path(REPOSITORY, digest), code));
+        cases.push(("DELETE", manifest_path(REPOSITORY, digest), code));
+        cases.push(("DELETE", blob_path(REPOSITORY, digest), code));
+        cases.push(("POST", format!("{UPLOADS}?digest={digest}"), code));
+        let mount = format!("{UPLOADS}?mount={digest}&from={REPOSITORY}");
+        cases.push(("POST", mount, code));
+    }
+    for query in ["digest=", "digest-algorithm=md5"] {
+        cases.push(("POST", format!("{UPLOADS}?{query}"), "DIGEST_INVALID"));
+    }
+    cases.push(("DELETE", blob_path(REPOSITORY, "latest"), "DIGEST_INVALID"));
+    cases
+}
+
 #[tokio::test]
 async fn names_tags_and_digests_that_are_none_are_refused_wherever_they_stand() {
     let scene = Scene::new().await;
-    let long = "a".repeat(129);
-    let md5 = "md5:d41d8cd98f00b204e9800998ecf8427e";
-    let capitals = some_digest().to_uppercase().replace("SHA256", "sha256");
-    let cases = [
-        (
-            "POST",
-            "/v2/Team/app/blobs/uploads/".to_owned(),
-            "NAME_INVALID",
-        ),
-        (
-            "POST",
-            "/v2/team/../app/blobs/uploads/".to_owned(),
-            "NAME_INVALID",
-        ),
-        (
-            "PUT",
-            "/v2/team/app_/manifests/v1".to_owned(),
-            "NAME_INVALID",
-        ),
-        (
-            "PUT",
-            "/v2/team%2f..%2f..%2fapp/manifests/v1".to_owned(),
-            "NAME_INVALID",
-        ),
-        (
-            "DELETE",
-            "/v2/-team/manifests/v1".to_owned(),
-            "NAME_INVALID",
-        ),
-        ("PUT", manifest_path(REPOSITORY, "-v1"), "TAG_INVALID"),
-        ("PUT", manifest_path(REPOSITORY, &long), "TAG_INVALID"),
-        ("PUT", manifest_path(REPOSITORY, "v%001"), "TAG_INVALID"),
-        (
-            "PUT",
-            manifest_path(REPOSITORY, "sha256:abc"),
-            "DIGEST_INVALID",
-        ),
-        ("PUT", manifest_path(REPOSITORY, md5), "DIGEST_INVALID"),
-        (
-            "DELETE",
-            manifest_path(REPOSITORY, "sha256:abc"),
-            "DIGEST_INVALID",
-        ),
-        ("DELETE", blob_path(REPOSITORY, &capitals), "DIGEST_INVALID"),
-        ("DELETE", blob_path(REPOSITORY, "latest"), "DIGEST_INVALID"),
-        (
-            "POST",
-            format!("{UPLOADS}?digest=sha256:abc"),
-            "DIGEST_INVALID",
-        ),
-        ("POST", format!("{UPLOADS}?digest={md5}"), "DIGEST_INVALID"),
-        (
-            "POST",
-            format!("{UPLOADS}?digest={capitals}"),
-            "DIGEST_INVALID",
-        ),
-        ("POST", format!("{UPLOADS}?digest="), "DIGEST_INVALID"),
-        (
-            "POST",
-            format!("{UPLOADS}?digest-algorithm=md5"),
-            "DIGEST_INVALID",
-        ),
-        (
-            "POST",
-            format!("{UPLOADS}?mount=sha256:abc&from=team/app"),
-            "DIGEST_INVALID",
-        ),
-    ];
-    for (method, path, code) in cases {
+    for (method, path, code) in wrong_words() {
         let call = scene.caller.call(method, &path).body("something");
         let answer = scene.send(call.header("Content-Type", OCI_MANIFEST)).await;
         assert_eq!(answer.status, 400, "{method} {path}: {}", answer.text());
@@ -246,11 +214,11 @@ async fn a_piece_that_does_not_go_on_where_the_last_one_ended_is_refused_and_the
     let scene = Scene::new().await;
     let blob = Item::new("text/plain", "0123456789");
     let upload = scene.begin().await;
-    let patch = async |range: &str, body: &'static str| {
+    let piece = async |range: &str, body: &'static str| {
         let call = scene.caller.call("PATCH", &upload).body(body);
         scene.send(call.header("Content-Range", range)).await
     };
-    let first = patch("0-4", "01234").await;
+    let first = piece("0-4", "01234").await;
     assert_eq!((first.status, first.header("Range")), (202, Some("0-4")));
     for range in [
         "0-4",
@@ -259,13 +227,13 @@ async fn a_piece_that_does_not_go_on_where_the_last_one_ended_is_refused_and_the
         "100-104",
         "18446744073709551610-18446744073709551614",
     ] {
-        let answer = patch(range, "56789").await;
+        let answer = piece(range, "56789").await;
         assert_eq!(answer.status, 416, "{range}: {}", answer.text());
         assert_eq!(answer.header("Range"), Some("0-4"), "{range}");
         assert_eq!(location(&answer), upload);
     }
     for range in ["5-8", "5-10"] {
-        assert_refused(&patch(range, "56789").await, 400, "SIZE_INVALID", &[]);
+        assert_refused(&piece(range, "56789").await, 400, "SIZE_INVALID", &[]);
     }
     for range in [
         "x",
@@ -278,7 +246,7 @@ async fn a_piece_that_does_not_go_on_where_the_last_one_ended_is_refused_and_the
         "0x5-0x9",
         "5-99999999999999999999999",
     ] {
-        let answer = patch(range, "56789").await;
+        let answer = piece(range, "56789").await;
         assert!(
             matches!(answer.status, 400 | 416),
             "{range}: {}",

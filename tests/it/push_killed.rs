@@ -64,8 +64,8 @@ async fn push(pusher: Pusher, number: u64, promised: Arc<Promised>) {
         promised.add(blob_path(&repository, &blob.digest), &blob.bytes);
     }
     for reference in [image.digest(), &format!("v{number}")] {
-        let pushed = pusher.manifest(&repository, reference, image.top()).await;
-        if pushed.status != 201 {
+        let answer = pusher.manifest(&repository, reference, image.top()).await;
+        if answer.status != 201 {
             return;
         }
         promised.add(manifest_path(&repository, reference), &image.top().bytes);
@@ -104,22 +104,22 @@ async fn push_and_kill(
     moments: &mut impl Iterator<Item = u64>,
 ) -> Arc<Promised> {
     let promised = Arc::new(Promised::default());
-    let mut pushes = JoinSet::new();
+    let mut running = JoinSet::new();
     let most = 5 * (numbers.end - numbers.start);
     for number in numbers {
         let pusher = Pusher::to(&registry.host());
-        pushes.spawn(push(pusher, number, Arc::clone(&promised)));
+        running.spawn(push(pusher, number, Arc::clone(&promised)));
     }
     let answers = usize::try_from(moments.next().unwrap() * most / 256).unwrap();
-    while promised.count() < answers && !pushes.is_empty() {
-        while pushes.try_join_next().is_some() {}
+    while promised.count() < answers && !running.is_empty() {
+        while running.try_join_next().is_some() {}
         tokio::task::yield_now().await;
     }
     for _ in 0..moments.next().unwrap() {
         tokio::task::yield_now().await;
     }
     registry.kill();
-    pushes.join_all().await;
+    running.join_all().await;
     promised
 }
 

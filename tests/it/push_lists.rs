@@ -86,14 +86,12 @@ async fn tags_come_in_pages_sorted_and_follow_every_push_and_every_delete() {
 
     // A page may begin behind a tag that is gone by then.
     let page = pusher.ask("GET", &format!("{list}?n=3")).await;
-    let last = texts(&page, "tags", None).pop().unwrap();
-    let deleted = pusher
-        .ask("DELETE", &manifest_path(REPOSITORY, &last))
-        .await;
+    let end = texts(&page, "tags", None).pop().unwrap();
+    let deleted = pusher.ask("DELETE", &manifest_path(REPOSITORY, &end)).await;
     assert_eq!(deleted.status, 202);
     let following = pusher.ask("GET", &next(&page).unwrap()).await;
     assert_eq!(texts(&following, "tags", None), tags[3..6]);
-    tags.retain(|tag| *tag != last);
+    tags.retain(|tag| *tag != end);
     assert_eq!(pages(&pusher, &list, "tags", None, 100).await, tags);
 
     // With the manifest all its tags go.

@@ -170,12 +170,12 @@ async fn push(pusher: Pusher, image: Image, repository: String, tag: &'static st
 async fn the_same_image_pushed_by_many_at_once_is_there_whole() {
     let (registry, pusher) = registry().await;
     let image = image().random_layers(5, 3, 200_000).build();
-    let mut pushes = JoinSet::new();
+    let mut running = JoinSet::new();
     for number in 0..24 {
         let repository = format!("team/app{}", number % 3);
-        pushes.spawn(push(pusher.clone(), image.clone(), repository, "v1"));
+        running.spawn(push(pusher.clone(), image.clone(), repository, "v1"));
     }
-    pushes.join_all().await;
+    running.join_all().await;
     for number in 0..3 {
         pull(&registry, &format!("team/app{number}"), "v1", &image).await;
     }
@@ -187,16 +187,16 @@ async fn a_tag_that_many_set_at_once_names_what_one_of_them_pushed() {
     let images: Vec<_> = (0..8)
         .map(|seed| image().random_layers(10 + seed, 1, 10_000).build())
         .collect();
-    let mut pushes = JoinSet::new();
+    let mut running = JoinSet::new();
     for image in &images {
-        pushes.spawn(push(
+        running.spawn(push(
             pusher.clone(),
             image.clone(),
             REPOSITORY.to_owned(),
             "v1",
         ));
     }
-    pushes.join_all().await;
+    running.join_all().await;
     let tagged = pusher.ask("GET", &manifest_path(REPOSITORY, "v1")).await;
     let winner = images
         .iter()

@@ -8,6 +8,20 @@ use cistern_tests::store::Store;
 
 use super::{LINE, PASSWORD, REPOSITORY, Scene, USER, runnable};
 
+async fn login(podman: &Podman, scene: &Scene) {
+    let host = scene.registry.host();
+    let words = [
+        "login",
+        "--tls-verify=false",
+        "--username",
+        USER,
+        "--password",
+        PASSWORD,
+    ];
+    let words: Vec<_> = words.into_iter().chain([host.as_str()]).collect();
+    podman.run(&words).await.well();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_docker_pushes_podman_pulls_until_it_is_deleted_with_and_without_a_login() {
     need!(
@@ -42,17 +56,7 @@ async fn what_docker_pushes_podman_pulls_until_it_is_deleted_with_and_without_a_
 
         if scene.credentials.is_some() {
             podman.pull(&name).await.badly();
-            let login = [
-                "login",
-                "--tls-verify=false",
-                "--username",
-                USER,
-                "--password",
-                PASSWORD,
-            ];
-            let host = scene.registry.host();
-            let words: Vec<_> = login.into_iter().chain([host.as_str()]).collect();
-            podman.run(&words).await.well();
+            login(&podman, &scene).await;
         }
         podman.pull(&name).await.well();
         docker.forget_images().await;
