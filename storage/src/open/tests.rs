@@ -321,8 +321,9 @@ async fn a_store_that_another_process_has_begun_anew_is_not_written_to() {
     let before = place.files();
     let error = storage.check().await.unwrap_err().to_string();
     assert!(error.contains("in use by another process"), "{error}");
-    let put = storage.repositories().put_manifest(&name("b"), &manifest);
-    assert!(put.await.is_err());
+    let of = name("b");
+    let put = storage.repositories().put_manifest(&of, &manifest).await;
+    assert!(put.is_err());
     assert!(storage.blobs().has_room(None).await.is_err());
     assert_eq!(place.files(), before);
     serves(&other, &manifest).await;
