@@ -251,6 +251,7 @@ impl NewFile {
         core: &Arc<Core>,
         digest: &Digest,
     ) -> Result<(Self, crate::DiskFile), StorageError> {
+        core.still_held()?;
         let path = core.new_file(digest);
         let open = core
             .in_new_directory(&path, || core.disk.create_new(&path))

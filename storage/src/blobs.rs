@@ -84,6 +84,7 @@ impl Blobs {
         self.core
             .off(move |core| {
                 core.writable()?;
+                core.still_held()?;
                 Promise::make(core, size.unwrap_or(0)).map(drop)
             })
             .await

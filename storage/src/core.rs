@@ -15,9 +15,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Clock, DiskFile, Leases, Reserve, StorageError,
+    Clock, Leases, Reserve, StorageError,
     buffers::Buffers,
     disk::SharedDisk,
+    held::Held,
     index::Derived,
     layout::{Layout, flat},
     memory::Memory,
@@ -50,8 +51,8 @@ pub(crate) struct Core {
     /// Tells this run's temporary files from those that another one left behind.
     pub(crate) run: String,
     pub(crate) next_file: AtomicU64,
-    /// Held for as long as the store is open.
-    pub(crate) lock: Option<DiskFile>,
+    /// Held for as long as the store is open; `None` for a read-only one.
+    pub(crate) held: Mutex<Option<Held>>,
 }
 
 impl Core {
@@ -106,7 +107,8 @@ impl Core {
 impl Core {
     /// Tells the next start how this run ended: an empty lock file says in order, so nothing has to be looked for.
     pub(crate) fn end_in_order(&self) {
-        let Some(lock) = &self.lock else {
+        let held = self.held.lock();
+        let Some(Held { lock, .. }) = &*held else {
             return;
         };
         if self.index.is_damaged() {

@@ -15,6 +15,7 @@ mod error;
 mod expire;
 mod files;
 mod growing;
+mod held;
 mod index;
 mod layout;
 mod leases;

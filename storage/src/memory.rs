@@ -70,6 +70,15 @@ impl Memory {
         }
     }
 
+    /// Forgets everything.
+    pub(crate) fn forget_all(&self) {
+        self.known.invalidate_all();
+        self.bytes.invalidate_all();
+        self.revisions.invalidate_all();
+        self.layers.invalidate_all();
+        self.tags.invalidate_all();
+    }
+
     /// Forgets a blob that is no longer there.
     pub(crate) fn forget_blob(&self, digest: &Digest) {
         self.known.invalidate(digest);

@@ -18,6 +18,7 @@ use crate::{
     buffers::Buffers,
     core::{Core, is_absent},
     disk::{SharedDisk, read_whole},
+    held::Held,
     index::{Derived, FORMAT, Index, MemoryIndex, SledIndex},
     layout::Layout,
     memory::Memory,
@@ -45,11 +46,13 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         disk,
     } = options;
     let layout = Layout::new(&root);
-    let (lock, was_interrupted) = if read_only {
+    let (held, was_interrupted) = if read_only {
         (None, false)
     } else {
         let (lock, was_interrupted) = lock(&layout, &*disk)?;
-        (Some(lock), was_interrupted)
+        let own = layout.own();
+        let device = disk.facts(own).map_err(failed("look at", own))?.device;
+        (Some(Held { lock, device }), was_interrupted)
     };
     let index: Arc<dyn Index> = if read_only {
         Arc::new(MemoryIndex::default())
@@ -84,7 +87,7 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         promised: Mutex::new(0),
         run: format!("{:x}-{:x}", process::id(), RandomState::new().hash_one(0)),
         next_file: AtomicU64::new(0),
-        lock,
+        held: Mutex::new(held),
     })
 }
 
@@ -94,7 +97,7 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenErro
 }
 
 /// Becomes the one writer. The lock file says who it is; also tells whether the run before was cut off.
-fn lock(layout: &Layout, disk: &dyn Disk) -> Result<(DiskFile, bool), OpenError> {
+pub(crate) fn lock(layout: &Layout, disk: &dyn Disk) -> Result<(DiskFile, bool), OpenError> {
     disk.create_directories(layout.own())
         .map_err(failed("create", layout.own()))?;
     let path = layout.lock();
@@ -186,6 +189,8 @@ fn write_format(layout: &Layout, disk: &dyn Disk) {
     }
     let text = serde_json::to_vec(&Format { index: FORMAT }).unwrap_or_default();
     let path = layout.format();
+    // What is there is of no use, and may be no file at all.
+    let _ = disk.remove(&path);
     let written = disk.open_or_create(&path).and_then(|file| {
         disk.set_length(&file, 0)?;
         disk.write_at(&file, &text, 0)

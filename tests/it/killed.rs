@@ -136,7 +136,10 @@ async fn a_link_whose_blob_a_kill_kept_from_coming_is_a_miss_like_any_other() {
         let path = blob_path(REPOSITORY, &item.digest);
         let told = head(&path).send(&cache.host()).await;
         let size = item.bytes.len().to_string();
-        assert_eq!((told.status, told.header("Content-Length")), (200, Some(&*size)));
+        assert_eq!(
+            (told.status, told.header("Content-Length")),
+            (200, Some(&*size))
+        );
         assert_blob(&get(&path).send(&cache.host()).await, item);
         assert_eq!(whole_gets(&upstream, &path), 1);
         kept(&cache, &item.digest).await;

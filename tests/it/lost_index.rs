@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use cistern_tests::caller::get;
 use cistern_tests::cistern::mirror_of;
+use cistern_tests::eventually;
 use cistern_tests::images::{Family, Image, image, index, random_bytes};
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::ScriptedUpstream;
 
 use crate::common::{
-    REPOSITORY, assert_manifest, chain, kept, manifest_path, pull, pull_by_digest,
+    REPOSITORY, SOON, assert_manifest, chain, kept, manifest_path, pull, pull_and_keep,
+    pull_by_digest,
 };
 
 fn images() -> Vec<Image> {
@@ -195,4 +197,25 @@ async fn a_second_process_on_the_same_store_is_refused_and_told_why() {
     cache.stop().await;
     let next = second().start().await;
     pull(&next, REPOSITORY, "v1", &image).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_emptied_under_a_running_cache_is_filled_again_and_stays_well() {
+    let (upstream, mut cache) = chain().await;
+    let image = image().random_layers(9, 2, 100_000).build();
+    upstream.hold(&image, REPOSITORY, &["v1"]);
+    pull_and_keep(&cache, REPOSITORY, "v1", &image).await;
+    let root = cache.store().path().to_owned();
+    std::fs::remove_dir_all(&root).unwrap();
+    std::fs::create_dir(&root).unwrap();
+    eventually("being well again", SOON, || async {
+        get("/healthz").send(&cache.host()).await.status == 200
+            && root.join("cistern/lock").is_file()
+    })
+    .await;
+    pull_and_keep(&cache, REPOSITORY, "v1", &image).await;
+    upstream.stop().await;
+    pull(&cache, REPOSITORY, "v1", &image).await;
+    cache.restart().await;
+    pull(&cache, REPOSITORY, "v1", &image).await;
 }

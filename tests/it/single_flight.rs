@@ -363,7 +363,10 @@ async fn a_head_of_a_blob_that_is_on_its_way_asks_nobody_for_its_size() {
     let begun = with_first_byte(1, &path, &cache.host()).await;
     let told = head(&path).send(&cache.host()).await;
     let size = blob.bytes.len().to_string();
-    assert_eq!((told.status, told.header("Content-Length")), (200, Some(&*size)));
+    assert_eq!(
+        (told.status, told.header("Content-Length")),
+        (200, Some(&*size))
+    );
     assert_eq!(upstream.count("HEAD", "*"), 0);
     // It is no answer to a repository that is not known to hold it.
     let theirs = blob_path("team/other", &blob.digest);

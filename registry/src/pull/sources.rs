@@ -98,7 +98,10 @@ impl Sources {
     /// The repositories that may have the blob.
     pub(super) fn holders(&self) -> Vec<RepositoryName> {
         let known = self.0.lock();
-        let may = known.sources.iter().filter(|source| source.refusal.is_none());
+        let may = known
+            .sources
+            .iter()
+            .filter(|source| source.refusal.is_none());
         may.map(|source| source.mirror.name.clone()).collect()
     }
 }

@@ -53,6 +53,7 @@ pub struct FaultyDisk {
     dead: AtomicBool,
     cold: AtomicBool,
     free: AtomicU64,
+    elsewhere: AtomicBool,
 }
 
 impl FaultyDisk {
@@ -82,6 +83,11 @@ impl FaultyDisk {
     /// Whether nothing is in memory, so that every read has to wait for the device.
     pub fn set_cold(&self, cold: bool) {
         self.cold.store(cold, Ordering::Release);
+    }
+
+    /// Whether every path leads to another file system than it does.
+    pub fn set_elsewhere(&self, elsewhere: bool) {
+        self.elsewhere.store(elsewhere, Ordering::Release);
     }
 
     /// Claims that so many bytes are free of ten times as many; 0 asks the real disk again.
@@ -163,7 +169,11 @@ impl Disk for FaultyDisk {
     }
 
     fn facts(&self, path: &Path) -> io::Result<FileFacts> {
-        self.real.facts(path)
+        let mut facts = self.real.facts(path)?;
+        if self.elsewhere.load(Ordering::Acquire) {
+            facts.device = facts.device.wrapping_add(1);
+        }
+        Ok(facts)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -50,6 +50,8 @@ pub struct FileFacts {
     pub modified: SystemTime,
     /// The number of the file on its file system.
     pub inode: u64,
+    /// The number of its file system.
+    pub device: u64,
     /// How many names the file has; 0 when it was removed while open.
     pub links: u64,
     /// Whether it is a directory.

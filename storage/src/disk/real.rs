@@ -190,6 +190,7 @@ fn facts(metadata: &Metadata) -> io::Result<FileFacts> {
         size: metadata.len(),
         modified: metadata.modified()?,
         inode: metadata.ino(),
+        device: metadata.dev(),
         links: metadata.nlink(),
         is_directory: metadata.is_dir(),
         is_regular: metadata.is_file(),

@@ -94,6 +94,16 @@ impl Derived {
         }
     }
 
+    /// Lets go of an index whose files were removed; the facts of the rest of the run are kept in memory.
+    pub(crate) fn give_up(&self) {
+        let empty: Arc<dyn Index> = Arc::new(MemoryIndex::default());
+        let old = std::mem::replace(&mut *self.index.write(), empty);
+        self.scanned.lock().clear();
+        self.failed.store(true, Ordering::Release);
+        // sled may panic when it cannot write its last words.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+    }
+
     pub(crate) fn blob(&self, digest: &Digest) -> Option<BlobRecord> {
         self.ask(|index| index.blob(digest))
     }

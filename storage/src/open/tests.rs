@@ -1,3 +1,5 @@
+mod removed;
+
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
@@ -272,7 +274,9 @@ async fn the_check_is_not_fooled_by_what_is_remembered() {
     })
     .await;
     crate::Disk::remove(&crate::RealDisk, &place.root().join("cistern/lock")).unwrap();
-    assert!(storage.check().await.is_err(), "the volume is gone");
+    place.disk.set_elsewhere(true);
+    let error = storage.check().await.unwrap_err().to_string();
+    assert!(error.contains("mount"), "{error}");
 }
 
 #[tokio::test]

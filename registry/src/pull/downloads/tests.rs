@@ -78,7 +78,11 @@ impl Place {
     {
         let parts = &self.pull.parts;
         let (writer, download) = Running::begin(Sources::from(mirror, true));
-        parts.downloads.running.lock().insert(blob(), download.clone());
+        parts
+            .downloads
+            .running
+            .lock()
+            .insert(blob(), download.clone());
         let guard = RunningGuard::new(&parts.downloads, blob(), &download, &parts.metrics);
         (download, launch(parts, guard, writer, work))
     }
@@ -105,7 +109,8 @@ async fn knows_nothing(tasks: &TaskTracker) -> Upstream {
     tasks.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut [0; 4096]).await;
-            let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let answer =
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             let _ = stream.write_all(answer).await;
         }
     });
@@ -133,8 +138,18 @@ async fn a_repository_that_may_have_a_stored_blob_gets_it_though_the_one_before_
     assert!(sources.refusal_of(&refused.name).is_some());
     assert!(sources.refusal_of(&proven.name).is_none());
     let repositories = place.storage.repositories();
-    assert!(repositories.holds_blob(&proven.name, &blob()).await.unwrap());
-    assert!(!repositories.holds_blob(&refused.name, &blob()).await.unwrap());
+    assert!(
+        repositories
+            .holds_blob(&proven.name, &blob())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !repositories
+            .holds_blob(&refused.name, &blob())
+            .await
+            .unwrap()
+    );
 }
 
 /// Law 4: a failure that is only yet to be told is not shared by who comes with a source that was not asked.
@@ -148,11 +163,16 @@ async fn who_comes_when_every_source_has_failed_begins_anew() {
     });
     assert!(failing.sources.next(1).is_none());
     let parts = &place.pull.parts;
-    let (anew, joined) = place.running().join_or_start(parts, wanted(&second), true).unwrap();
+    let (anew, joined) = place
+        .running()
+        .join_or_start(parts, wanted(&second), true)
+        .unwrap();
     assert!(!joined);
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
-    let told = tokio::time::timeout(SOON, anew.blob.wait_end()).await.unwrap();
+    let told = tokio::time::timeout(SOON, anew.blob.wait_end())
+        .await
+        .unwrap();
     let Err(DownloadFailed::Upstreams(errors)) = told else {
         panic!("{told:?}");
     };
@@ -181,12 +201,14 @@ async fn a_download_that_panics_or_is_aborted_is_told_to_every_reader_and_leaves
             let half = vec![0; usize::try_from(size).unwrap() / 2];
             writer.append(half.into()).await.unwrap();
             assert!(!panics, "of the test");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         let body = download.blob.read(ByteRange::whole(size).unwrap());
         let waiting = download.clone();
         let reader = place.tasks.spawn(async move { read(body).await });
-        let ended = place.tasks.spawn(async move { waiting.blob.wait_end().await });
+        let ended = place
+            .tasks
+            .spawn(async move { waiting.blob.wait_end().await });
         if !panics {
             download.blob.wait_for(0).await.unwrap();
             task.abort();
