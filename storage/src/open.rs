@@ -191,6 +191,8 @@ fn write_format(layout: &Layout, disk: &dyn Disk) {
     }
     let text = serde_json::to_vec(&Format { index: FORMAT }).unwrap_or_default();
     let path = layout.format();
+    // What is there is of no use, and may be no file at all.
+    let _ = disk.remove(&path);
     let written = disk.open_or_create(&path).and_then(|file| {
         disk.set_length(&file, 0)?;
         disk.write_at(&file, &text, 0)
