@@ -46,7 +46,8 @@ fn main() -> ExitCode {
     if options.update {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
         std::fs::write(file, page::page(&outcomes, &options)).unwrap();
-        println!("written to {file}");
+        page::put_into_readme(&page::table(&outcomes));
+        println!("written to {file} and into the README");
     }
     let failed = outcomes
         .iter()

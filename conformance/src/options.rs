@@ -58,6 +58,6 @@ fn usage() -> String {
     for setup in setups::ALL {
         writeln!(text, "  {:<20} {}", setup.name, setup.what).unwrap();
     }
-    text.push_str("\n--update writes conformance/RESULTS.md.");
+    text.push_str("\n--update writes conformance/RESULTS.md, and its table into the README.");
     text
 }

@@ -66,6 +66,17 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     text
 }
 
+/// Writes the table where the README shows it.
+pub(crate) fn put_into_readme(table: &str) {
+    const BEGIN: &str = "<!-- conformance: begin -->\n";
+    const END: &str = "<!-- conformance: end -->";
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the README has its place");
+    let (_, after) = rest.split_once(END).expect("the place has an end");
+    std::fs::write(file, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+}
+
 fn counts(report: Option<&Report>) -> String {
     let Some(report) = report else {
         return "–".to_owned();

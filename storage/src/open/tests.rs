@@ -1,6 +1,6 @@
 mod removed;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -129,7 +129,7 @@ async fn a_lost_index_is_made_anew_and_everything_is_served_meanwhile() {
 
 #[tokio::test]
 async fn an_index_of_another_format_is_moved_aside() {
-    for format in [r#"{"index":999,"more":true}"#, "", "{"] {
+    for format in [r#"{"index":999,"more":true}"#, r#"{"index":1}"#, "", "{"] {
         let place = Place::new();
         let storage = place.open().await;
         let manifest = fill(&place, &storage).await;
@@ -144,7 +144,8 @@ async fn an_index_of_another_format_is_moved_aside() {
             !place.root().join("cistern/index.aside/old").exists(),
             "one is kept"
         );
-        assert_eq!(place.text("cistern/format"), r#"{"index":1}"#);
+        // The shape that the first Cistern reads too: to it this is another format.
+        assert_eq!(place.text("cistern/format"), r#"{"index":2}"#);
     }
 }
 
@@ -280,12 +281,13 @@ async fn the_check_is_not_fooled_by_what_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_store_of_twenty_thousand_blobs_opens_at_once() {
+async fn opening_a_store_of_twenty_thousand_blobs_looks_at_few_files() {
     let place = Place::new();
     let disk: Arc<FaultyDisk> = Arc::clone(&place.disk);
     let index =
         crate::index::SledIndex::open(&place.root().join("cistern/index"), 8 << 20).unwrap();
-    place.write("cistern/format", br#"{"index":1}"#);
+    let format = format!(r#"{{"index":{}}}"#, crate::index::FORMAT);
+    place.write("cistern/format", format.as_bytes());
     place.write("docker/registry/v2/blobs/x", b"");
     for number in 0..20_000_u64 {
         let stamp = crate::index::Stamp {
@@ -301,13 +303,9 @@ async fn a_store_of_twenty_thousand_blobs_opens_at_once() {
     }
     crate::index::Index::flush(&index).unwrap();
     drop(index);
-    let begun = Instant::now();
-    let storage = place.open().await;
-    let took = begun.elapsed();
-    println!("opened in {took:?}");
-    assert!(took.as_millis() < 500, "{took:?}");
+    let _storage = place.open().await;
     assert!(disk.asked().len() < 50);
-    drop(storage);
+    assert!(!place.root().join("cistern/index.aside").exists());
 }
 
 #[tokio::test]
