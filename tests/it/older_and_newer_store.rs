@@ -53,7 +53,7 @@ async fn an_older_cistern_starts_on_the_store_of_a_newer_one_and_the_other_way_r
     let (_upstream, mut cache, image) = filled().await;
     let own = cache.store().path().join("cistern");
     for format in [
-        r#"{"index":2,"layout":3,"written_by":"9.9.9"}"#,
+        r#"{"index":999,"layout":3,"written_by":"9.9.9"}"#,
         r#"{"index":0}"#,
         r#"{"version":7}"#,
     ] {
