@@ -137,7 +137,14 @@ pub(crate) fn lock(layout: &Layout, disk: &dyn Disk) -> Result<(DiskFile, bool),
 fn move_scheduler_state_aside(layout: &Layout, disk: &dyn Disk) -> Result<bool, OpenError> {
     let path = layout.scheduler_state();
     match disk.rename(&path, &layout.scheduler_state_aside()) {
-        Ok(()) => Ok(true),
+        Ok(()) => {
+            tracing::info!(
+                from = %path.display(),
+                to = %layout.scheduler_state_aside().display(),
+                "Distribution's list of what expires was moved aside: by it, Distribution would delete after the way back"
+            );
+            Ok(true)
+        }
         Err(error) if is_absent(&error) => Ok(false),
         Err(error) => Err(failed("move aside", &path)(error)),
     }
