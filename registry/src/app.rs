@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cistern_auth::incoming::{Htpasswd, HtpasswdError};
 use cistern_auth::outgoing::{CredentialSource, SecretSource};
-use cistern_storage::{Clock, OpenError, Options, Storage, SystemClock};
+use cistern_storage::{Clock, OpenError, Options, Storage, StorageError, SystemClock};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +60,14 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let upstream = upstream_of(config)?;
         let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
+        if matches!(
+            storage.blobs().has_room(Some(1)).await,
+            Err(StorageError::Full)
+        ) {
+            tracing::warn!(
+                "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
+            );
+        }
         let repositories = Repositories::new(
             upstream,
             config.proxy.names(),

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cistern_tests::caller::{Ended, get};
-use cistern_tests::cistern::mirror_of;
+use cistern_tests::cistern::{hosted, mirror_of};
 use cistern_tests::images::{Image, Item, image};
 use cistern_tests::need::{find_program, is_root, skip};
 use cistern_tests::process::{launch, run};
+use cistern_tests::pusher::Pusher;
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::{Answer, Gate, ScriptedUpstream};
 use cistern_tests::store::Store;
@@ -257,4 +258,30 @@ async fn a_cache_on_a_full_disk_starts_serves_what_it_holds_and_passes_the_rest_
         cache.stop().await;
     }
     assert!(Path::new(&store.blob_file(&held.largest_blob().digest)).is_file());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_does_not_fit_is_refused_given_up_and_in_nobodys_way() {
+    let store = Store::new();
+    let name = "a_push_that_does_not_fit_is_refused_given_up_and_in_nobodys_way";
+    let Some(_disk) = SmallDisk::below(&store, 16, name).await else {
+        return;
+    };
+    let registry = hosted()
+        .store(&store)
+        .set("REGISTRY_STORAGE_CACHE_RESERVE", "4MiB");
+    let registry = registry.start().await;
+    let pusher = Pusher::to(&registry.host());
+    let refused = pusher.blob("app", &Item::random(20, 14 * MIB)).await;
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert!(
+        refused.text().contains("storage.cache.reserve"),
+        "{}",
+        refused.text()
+    );
+    is_well(&registry).await;
+    let fits = pusher.blob("app", &Item::random(21, 4 * MIB)).await;
+    assert_eq!(fits.status, 201, "{}", fits.text());
+    let uploads = fs::read_dir(store.path().join("cistern/uploads")).unwrap();
+    assert_eq!(uploads.count(), 0);
 }

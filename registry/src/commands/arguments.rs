@@ -9,8 +9,8 @@ use clap::{ArgAction, Parser, Subcommand};
 #[command(
     name = "cistern",
     version,
-    about = "A pull-through registry cache for the top layer of an edge hierarchy",
-    long_about = "A pull-through registry cache for the top layer of an edge hierarchy.\n\n\
+    about = "A registry for the top layer of an edge hierarchy: a pull-through cache, and repositories of its own",
+    long_about = "A registry for the top layer of an edge hierarchy: a pull-through cache, and repositories of its own.\n\n\
         It takes the place of CNCF Distribution's `registry` in proxy mode: same config.yml, same REGISTRY_… variables, same \
         volume, same arguments, also under the name `registry`.",
     after_help = "Without any argument the configuration is $REGISTRY_CONFIGURATION_PATH, else /etc/distribution/config.yml, \

@@ -42,6 +42,12 @@ fn check(reader: &mut Reader<'_>, from: &LoadFrom<'_>, path: &Path, place: Place
     let shown = path.display();
     let advice = format!("make it with `htpasswd -Bbn USER PASSWORD > {shown}`");
     match (from.read)(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => reader.fail(
+            place,
+            PATH,
+            format!("{shown} is a directory"),
+            "name a file of users, made with `htpasswd -Bbn USER PASSWORD > FILE`".to_owned(),
+        ),
         Err(error) => reader.fail(
             place,
             PATH,

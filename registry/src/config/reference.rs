@@ -113,9 +113,11 @@ const ACCESS: &str = "
 
 - **Logins**: `htpasswd -Bbn USER PASSWORD >> FILE`; only bcrypt counts, as with Distribution. Every user of the file may read and write everything.
   The file is read again when it changes: a new user gets in at once, one taken out may go on for a second. Passwords cross the wire in the
-  clear: let a proxy in front speak TLS. A file that is missing or lets nobody in stops the start. `/healthz`, `/readyz` and the metrics ask for no login.
+  clear: let a proxy in front speak TLS. A file that is missing or lets nobody in stops the start. While
+  the server runs, a file that goes missing changes nothing, and one without users lets nobody in. `/healthz`, `/readyz` and the metrics ask for no login.
 - **`http.anonymouspull`** lets read whoever shows no login. `/v2/` then asks for none, and clients that look only there (docker, podman, skopeo,
-  buildah) do not send theirs: they pull, and cannot push. Clients that answer a 401 of any request, such as containerd, can. A wrong login is refused everywhere.
+  buildah) do not send theirs: they pull, and cannot push. Clients that answer a 401 of any request, such as containerd, can. A wrong login is refused wherever it is shown;
+  `docker login` and `podman login` show it only if `/v2/` asks, and then say that it succeeded whatever it is.
 - **Addresses**: a caller that comes through a proxy has the proxy's address. One on this machine, nginx or the IoT Edge API proxy, counts as this
   machine, so that whoever reaches it may push: name it in `http.trustedproxies`, then the address in `X-Forwarded-For` counts. In a container with a
   published port, `docker push` on the host itself comes from the bridge, such as 172.17.0.1: name that in `hosted.writefrom`.

@@ -91,10 +91,12 @@ pub(super) async fn admit(http: &Http, head: &Parts, asked: &Asked) -> Result<Ad
     }
     let ask = || login.refuse("log in with a user name and a password");
     let Some(shown) = head.headers.get(header::AUTHORIZATION) else {
-        return if http.access.anonymous_pull && only_reads(&head.method, asked) {
-            Ok(Admitted::Anonymous)
-        } else {
-            Err(ask())
+        return match (http.access.anonymous_pull, only_reads(&head.method, asked)) {
+            (true, true) => Ok(Admitted::Anonymous),
+            (true, false) => Err(login.refuse(
+                "log in to write; docker, podman and skopeo never show their login here (http.anonymouspull): push with another client",
+            )),
+            (false, _) => Err(ask()),
         };
     };
     match shown.to_str().ok().and_then(basic) {

@@ -26,6 +26,9 @@ use super::socket::Socket;
 /// How long bytes of a body that nobody wants are read and dropped after our side was closed.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// The same when the process must end: docker kills it two seconds after the drain time.
+const LAST_LINGER: Duration = Duration::from_millis(200);
+
 /// Who is at the other end, and what answers. One per connection, so that counting its references stays on one core.
 pub(super) struct Caller {
     pub(super) service: Arc<Service>,
@@ -75,7 +78,12 @@ where
         // An error here means the other side is gone already.
         let _ = socket.shutdown().await;
     }
-    let _ = tokio::time::timeout(LINGER, drop_what_comes(&mut socket)).await;
+    let linger = if stopping.at_once.is_cancelled() {
+        LAST_LINGER
+    } else {
+        LINGER
+    };
+    let _ = tokio::time::timeout(linger, drop_what_comes(&mut socket)).await;
 }
 
 /// Reads until the other side has closed too.

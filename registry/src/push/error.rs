@@ -21,7 +21,7 @@ pub enum PushError {
         received: u64,
     },
     /// The bytes are others than their digest says; nothing of them is kept.
-    #[error("the content has the digest {actual}, not {expected}")]
+    #[error("the content has the digest {actual}, not {expected}; nothing of it was kept")]
     WrongDigest {
         /// What was announced. Boxed, as two digests make a large error.
         expected: Box<Digest>,

@@ -36,8 +36,7 @@ pub(super) async fn append<B: PushBody>(
 ) -> Result<u64, PushError> {
     let mut upload = turn(parts, to, id).await?;
     let taken = take(&parts.metrics, &mut upload, chunk).await;
-    let received = upload.pause().await?;
-    taken.map(|()| received)
+    keep(parts, to, upload, taken).await
 }
 
 pub(super) async fn finish<B: PushBody>(
@@ -48,12 +47,38 @@ pub(super) async fn finish<B: PushBody>(
     digest: &Digest,
 ) -> Result<(), PushError> {
     let mut upload = turn(parts, to, id).await?;
-    if let Err(error) = take(&parts.metrics, &mut upload, chunk).await {
-        upload.pause().await?;
-        return Err(error);
+    let taken = take(&parts.metrics, &mut upload, chunk).await;
+    if taken.is_err() {
+        keep(parts, to, upload, taken).await?;
+    } else {
+        upload.commit(digest).await?;
     }
-    upload.commit(digest).await?;
     Ok(())
+}
+
+/// Ends a turn after which the push goes on; how many bytes are here. For want of room it does not go on: what is here of it would
+/// keep smaller pushes out until it expires.
+async fn keep(
+    parts: &Parts,
+    to: &Hosted,
+    upload: Upload,
+    taken: Result<(), PushError>,
+) -> Result<u64, PushError> {
+    let id = upload.id().clone();
+    let paused = match taken {
+        Err(PushError::Full) => Err(PushError::Full),
+        taken => {
+            let paused = upload.pause().await.map_err(PushError::from);
+            taken.and(paused)
+        }
+    };
+    if matches!(paused, Err(PushError::Full)) {
+        tracing::warn!(repository = %to.name, "a push is given up: the disk is full or below its reserve");
+        if let Ok(upload) = turn(parts, to, &id).await {
+            let _ = upload.cancel().await;
+        }
+    }
+    paused
 }
 
 /// Takes the bytes of one request, and not a piece that goes beyond their place.

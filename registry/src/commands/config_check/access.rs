@@ -68,8 +68,7 @@ pub(super) fn writers(config: &Config) -> String {
 fn proxies(config: &Config) -> String {
     let trusted = &config.http.trusted_proxies;
     if trusted.is_empty() {
-        return "whoever comes through a proxy counts as the proxy, on this machine as this machine"
-            .to_owned();
+        return "whoever comes through a proxy counts as the proxy".to_owned();
     }
     format!(
         "whoever comes through a proxy counts as the proxy, but for those of {}, whose X-Forwarded-For counts",

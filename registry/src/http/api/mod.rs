@@ -50,8 +50,11 @@ pub(super) async fn answer(
         http.repositories
             .find(&endpoint.repository, namespace.as_deref(), own_host)?;
     if !reads {
-        let Repository::Hosted(hosted) = &repository else {
-            return Err(ApiError::no_writes());
+        let hosted = match &repository {
+            Repository::Hosted(hosted) => hosted,
+            Repository::Mirror(mirror) => {
+                return Err(ApiError::no_writes(mirror.upstream.host(), method));
+            }
         };
         access::may_write(http, access::address_of(http, caller, head), admitted)?;
         return write(http, head, body, hosted, &endpoint.resource).await;

@@ -12,9 +12,14 @@ use crate::push::PushError;
 // === impl ApiError ===
 
 impl ApiError {
-    /// A write to a mirror.
-    pub(in crate::http) fn no_writes() -> Self {
-        let why = "this repository mirrors another registry: push there";
+    /// A write to a mirror of a repository at `host`.
+    pub(in crate::http) fn no_writes(host: &str, method: &http::Method) -> Self {
+        let instead = if *method == http::Method::DELETE {
+            "nothing is deleted from it here"
+        } else {
+            "push there, or to a repository that hosted.repositories names"
+        };
+        let why = format!("this repository mirrors {host}: {instead}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, why)
             .with(header::ALLOW, READING)
     }
