@@ -33,11 +33,15 @@ impl Verified {
     /// Whether `password` is the one `hash` was made of. Callers that ask the same at once share one comparison.
     pub(super) async fn is(&self, user: &str, password: &Secret, hash: &str) -> bool {
         let compare = async {
-            let _turn = self.running.acquire().await;
+            let turn = Arc::clone(&self.running).acquire_owned().await;
             let (password, hash) = (password.clone(), hash.to_owned());
-            tokio::task::spawn_blocking(move || bcrypt::verify(password.expose(), &hash))
-                .await
-                .is_ok_and(|compared| compared.unwrap_or(false))
+            tokio::task::spawn_blocking(move || {
+                // Kept by the comparison, which goes on when its caller has left.
+                let _turn = turn;
+                bcrypt::verify(password.expose(), &hash)
+            })
+            .await
+            .is_ok_and(|compared| compared.unwrap_or(false))
         };
         self.results
             .get_with(self.entry(user, password, hash), compare)

@@ -47,6 +47,37 @@ pub(crate) fn is_object(value: &RawValue) -> bool {
     value.get().starts_with('{')
 }
 
+/// How deeply arrays and objects are nested in a text that is JSON.
+pub fn nesting(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_text(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// To behind the quotation mark that ends a text.
+fn skip_text(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
+}
+
 struct Members<F>(F);
 
 impl<'text, F: FnMut(&str, &'text RawValue)> Visitor<'text> for Members<F> {
@@ -79,5 +110,22 @@ impl<'text, T, F: FnMut(&RawValue) -> Option<T>> Visitor<'text> for Elements<F> 
             elements.extend((self.0)(element));
         }
         Ok(elements)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nesting;
+
+    #[test]
+    fn brackets_count_where_they_nest_and_not_where_they_are_written() {
+        for (json, expected) in [
+            ("12", 0),
+            ("{}", 1),
+            (r#"{"a":[[],[{}]],"b":[]}"#, 4),
+            (r#"{"[[[":"{{{","\"[[":"\\"}"#, 1),
+        ] {
+            assert_eq!(nesting(json.as_bytes()), expected, "{json}");
+        }
     }
 }

@@ -34,6 +34,7 @@ pub use digest::{Digest, DigestError};
 pub use endpoint::{Endpoint, EndpointError, Resource};
 pub use error_code::{ErrorCode, error_body};
 pub use hasher::Hasher;
+pub use json::nesting;
 pub use manifest::{MANIFEST_SIZE_LIMIT, Manifest, WrongDigest};
 pub use manifest_links::{ManifestError, ManifestKind, ManifestLinks};
 pub use media_type::{MANIFEST_ACCEPT, MediaType};

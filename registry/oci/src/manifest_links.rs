@@ -90,6 +90,31 @@ impl ManifestLinks {
         Ok(links)
     }
 
+    /// A member of the manifest that is written like one that counts but for its case, and the one it resembles. Readers written
+    /// in Go take the one for the other, so that two readers may see two different manifests.
+    pub fn misspelt(bytes: &[u8]) -> Option<(String, &'static str)> {
+        const KNOWN: [&str; 9] = [
+            "schemaVersion",
+            "mediaType",
+            "artifactType",
+            "config",
+            "layers",
+            "manifests",
+            "blobs",
+            "subject",
+            "annotations",
+        ];
+        let mut found = None;
+        json::members(str::from_utf8(bytes).ok()?, |name, _| {
+            let resembles = |known: &&str| known.eq_ignore_ascii_case(name) && *known != name;
+            if let Some(known) = KNOWN.into_iter().find(resembles) {
+                found = Some((name.to_owned(), known));
+            }
+        })
+        .ok()?;
+        found
+    }
+
     /// The blobs the manifest needs: its config, then its layers.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         self.config.iter().chain(&self.layers)

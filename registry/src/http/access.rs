@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::Http;
 use super::connection::Caller;
 use super::error::ApiError;
-use super::observe::{forwarded_for, is_forwarded};
+use super::observe::{certainly_forwarded_for, is_forwarded};
 use super::request::{Asked, Target};
 use super::response::text;
 
@@ -132,7 +132,8 @@ pub(super) fn address_of(http: &Http, caller: &Caller, head: &Parts) -> Option<I
 fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     if is_forwarded(headers) && trusted.iter().any(|net| net.contains(&peer)) {
-        return forwarded_for(peer, headers, trusted).map(|address| address.to_canonical());
+        return certainly_forwarded_for(peer, headers, trusted)
+            .map(|address| address.to_canonical());
     }
     Some(peer)
 }

@@ -18,7 +18,7 @@ use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 
 use self::line::Line;
-pub(super) use self::line::{forwarded_for, is_forwarded};
+pub(super) use self::line::{certainly_forwarded_for, is_forwarded};
 use super::body::{AnswerBody, BodyError};
 use super::connection::Caller;
 use super::request::Asked;

@@ -1,11 +1,18 @@
 //! Taking manifests: the exact bytes, after a look at whether they are one and whether what they name is here.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use cistern_oci::{
     Algorithm, Descriptor, Digest, MANIFEST_SIZE_LIMIT, Manifest, ManifestKind, ManifestLinks,
-    MediaType, Reference,
+    MediaType, Reference, nesting,
 };
 
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
+
+use super::uploads::is_kept;
 use super::{KeptManifest, Parts, PushBody, PushError, SentManifest, body};
 use crate::repositories::Hosted;
 
@@ -20,6 +27,15 @@ const NOTHING_SAID: [&str; 4] = [
 /// The deepest nesting that Go's decoder reads, and so most clients.
 const MOST_DEPTH: usize = 10_000;
 
+/// How long the bytes of a manifest may take to come, as they wait in memory.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// All manifests that are being pushed together, in KiB: as many as sixteen of the greatest.
+pub(super) const ROOM: usize = 64 * 1024;
+
+/// So many missing blobs are named; who lacks more has lost more than a list would help to find.
+const NAMED: usize = 100;
+
 pub(super) async fn put<B: PushBody>(
     parts: &Parts,
     to: &Hosted,
@@ -33,13 +49,24 @@ pub(super) async fn put<B: PushBody>(
         body,
     } = sent;
     parts.storage.blobs().has_room(length).await?;
-    let bytes = read(body, length).await?;
+    // Held to the end: what is read out of a manifest takes as much memory as the manifest.
+    let _room = room(parts, length).await?;
+    let Ok(read) = timeout(LONGEST, read(body, length)).await else {
+        let why = format!("not all of it came within {} seconds", LONGEST.as_secs());
+        return Err(PushError::BodyBroke(why));
+    };
+    let bytes = read?;
     let digest = digest_of(&reference, &bytes)?;
     let links = ManifestLinks::read(&bytes)
         .map_err(|error| PushError::ManifestInvalid(error.to_string()))?;
-    if depth(&bytes) > MOST_DEPTH {
+    if nesting(&bytes) > MOST_DEPTH {
         return Err(PushError::ManifestInvalid(format!(
             "it is nested more than {MOST_DEPTH} levels deep"
+        )));
+    }
+    if let Some((name, known)) = ManifestLinks::misspelt(&bytes) {
+        return Err(PushError::ManifestInvalid(format!(
+            "its member {name:?} differs from {known:?} by its case only, and some readers take it for that"
         )));
     }
     let media_type = media_type(content_type.as_deref(), &links, &bytes)?;
@@ -68,52 +95,29 @@ pub(super) async fn put<B: PushBody>(
     })
 }
 
+/// Waits until there is room in memory for a manifest of this length, or of the greatest.
+async fn room(parts: &Parts, length: Option<u64>) -> Result<SemaphorePermit<'_>, PushError> {
+    let limit = MANIFEST_SIZE_LIMIT;
+    let length = length.unwrap_or(limit);
+    if length > limit {
+        return Err(PushError::ManifestTooLarge { limit });
+    }
+    let kibibytes = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
+    let room = parts.manifest_room.acquire_many(kibibytes).await;
+    room.map_err(|closed| PushError::BodyBroke(closed.to_string()))
+}
+
 /// All bytes of a manifest, unless they are too many.
 async fn read(mut body: impl PushBody, length: Option<u64>) -> Result<Bytes, PushError> {
     let limit = MANIFEST_SIZE_LIMIT;
-    let too_large = PushError::ManifestTooLarge { limit };
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large);
-    }
-    let mut bytes = BytesMut::new();
+    let mut bytes = BytesMut::with_capacity(usize::try_from(length.unwrap_or(0)).unwrap_or(0));
     while let Some(more) = body::next(&mut body).await? {
         if (bytes.len() + more.len()) as u64 > limit {
-            return Err(too_large);
+            return Err(PushError::ManifestTooLarge { limit });
         }
         bytes.extend_from_slice(&more);
     }
     Ok(bytes.freeze())
-}
-
-/// How deeply arrays and objects are nested in a text that is JSON.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => skip_text(&mut bytes),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-/// To behind the quotation mark that ends a text.
-fn skip_text(bytes: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
 }
 
 /// The digest the manifest is known by: the caller's, if one was named and it is right.
@@ -171,15 +175,12 @@ async fn missing(
     to: &Hosted,
     links: &ManifestLinks,
 ) -> Result<Vec<Digest>, PushError> {
-    let mut missing = Vec::new();
+    let (mut seen, mut missing) = (HashSet::new(), Vec::new());
     for blob in links.blobs().filter(|blob| !is_elsewhere(blob)) {
-        let is_here = parts
-            .storage
-            .repositories()
-            .holds_blob(&to.name, &blob.digest)
-            .await?
-            && parts.storage.blobs().size(&blob.digest).await?.is_some();
-        if !is_here && !missing.contains(&blob.digest) {
+        if missing.len() == NAMED {
+            break;
+        }
+        if seen.insert(blob.digest) && !is_kept(parts, to, &blob.digest).await? {
             missing.push(blob.digest);
         }
     }
@@ -192,21 +193,4 @@ fn is_elsewhere(blob: &Descriptor) -> bool {
     !blob.urls.is_empty()
         || media_type.contains(".nondistributable.")
         || media_type.contains(".foreign.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn brackets_count_where_they_nest_and_not_where_they_are_written() {
-        for (json, expected) in [
-            ("12", 0),
-            ("{}", 1),
-            (r#"{"a":[[],[{}]],"b":[]}"#, 4),
-            (r#"{"[[[":"{{{","\"[[":"\\"}"#, 1),
-        ] {
-            assert_eq!(depth(json.as_bytes()), expected, "{json}");
-        }
-    }
 }

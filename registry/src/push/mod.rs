@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use cistern_oci::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId};
 use cistern_storage::Storage;
+use tokio::sync::Semaphore;
 
 pub use self::body::PushBody;
 pub use self::error::PushError;
@@ -35,6 +36,8 @@ struct Parts {
     metrics: Arc<Metrics>,
     incomplete: bool,
     deletes: bool,
+    /// Room in memory for manifests that are being pushed, in KiB.
+    manifest_room: Semaphore,
 }
 
 // === impl Parts ===
@@ -154,6 +157,7 @@ impl Push {
                 metrics,
                 incomplete,
                 deletes,
+                manifest_room: Semaphore::new(manifests::ROOM),
             }),
         }
     }

@@ -13,7 +13,7 @@ use crate::repositories::Hosted;
 
 /// How long the turn is waited for: a client that lost its connection comes back before the old request has noticed.
 const TURN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Takes the turn on a push.
 pub(super) async fn turn(parts: &Parts, of: &Hosted, id: &UploadId) -> Result<Upload, PushError> {
@@ -46,7 +46,11 @@ pub(super) async fn finish<B: PushBody>(
     chunk: Chunk<B>,
     digest: &Digest,
 ) -> Result<(), PushError> {
-    let mut upload = turn(parts, to, id).await?;
+    let mut upload = match turn(parts, to, id).await {
+        // A client that lost the answer asks again: what it wants is done.
+        Err(PushError::UploadUnknown(_)) if is_kept(parts, to, digest).await? => return Ok(()),
+        turn => turn?,
+    };
     let taken = take(&parts.metrics, &mut upload, chunk).await;
     if taken.is_err() {
         keep(parts, to, upload, taken).await?;
@@ -54,6 +58,20 @@ pub(super) async fn finish<B: PushBody>(
         upload.commit(digest).await?;
     }
     Ok(())
+}
+
+/// Whether the repository holds this blob, and the store its bytes.
+pub(super) async fn is_kept(
+    parts: &Parts,
+    to: &Hosted,
+    digest: &Digest,
+) -> Result<bool, PushError> {
+    let is_linked = parts
+        .storage
+        .repositories()
+        .holds_blob(&to.name, digest)
+        .await?;
+    Ok(is_linked && parts.storage.blobs().size(digest).await?.is_some())
 }
 
 /// Ends a turn after which the push goes on; how many bytes are here. For want of room it does not go on: what is here of it would
@@ -65,12 +83,12 @@ async fn keep(
     taken: Result<(), PushError>,
 ) -> Result<u64, PushError> {
     let id = upload.id().clone();
-    let paused = match taken {
-        Err(PushError::Full) => Err(PushError::Full),
-        taken => {
-            let paused = upload.pause().await.map_err(PushError::from);
-            taken.and(paused)
-        }
+    let paused = if matches!(taken, Err(PushError::Full)) {
+        drop(upload);
+        Err(PushError::Full)
+    } else {
+        let paused = upload.pause().await.map_err(PushError::from);
+        taken.and(paused)
     };
     if matches!(paused, Err(PushError::Full)) {
         tracing::warn!(repository = %to.name, "a push is given up: the disk is full or below its reserve");

@@ -7,6 +7,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use cistern_oci::nesting;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -27,7 +28,7 @@ const DEEPEST: usize = 200;
 
 /// Whether Distribution can read these bytes as a manifest of one of the four kinds.
 pub(crate) fn is_readable_for_distribution(bytes: &[u8]) -> bool {
-    if is_too_deep(bytes) {
+    if nesting(bytes) > DEEPEST {
         return false;
     }
     let Ok(raw) = serde_json::from_slice::<&RawValue>(bytes) else {
@@ -193,19 +194,6 @@ fn folded(name: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Whether brackets may be nested too deeply, those within texts counted too.
-fn is_too_deep(bytes: &[u8]) -> bool {
-    let mut depth = 0_usize;
-    bytes.iter().any(|byte| {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > DEEPEST
-    })
-}
-
 /// The members of an object in their order, each as often as it is there.
 struct Members<'text>(Vec<(Cow<'text, str>, &'text RawValue)>);
 
@@ -255,6 +243,10 @@ mod tests {
             r#"{"schemaVersion":2,"config":null,"layers":[{"urls":null}]}"#
         ));
         assert!(readable(r#"{"schemaVersion":2,"manifests":[]}"#));
+        let brackets = "[".repeat(1000);
+        assert!(readable(&format!(
+            r#"{{"schemaVersion":2,"layers":[],"annotations":{{"a":"{brackets}"}}}}"#
+        )));
     }
 
     #[test]

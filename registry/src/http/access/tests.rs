@@ -103,3 +103,27 @@ fn an_old_address_in_new_clothes_is_the_same() {
     let forwarded = came_from("::ffff:127.0.0.1", &["::ffff:10.0.0.7"], &["127.0.0.1/32"]);
     assert_eq!(forwarded.as_deref(), Some("10.0.0.7"));
 }
+
+#[test]
+fn an_address_behind_something_unreadable_is_nobodys() {
+    for forwarded in [
+        "unknown, 127.0.0.2",
+        "unix:, 127.0.0.2",
+        "10.0.0.7, , 127.0.0.2",
+    ] {
+        let address = came_from("127.0.0.1", &[forwarded], &["127.0.0.0/8"]);
+        assert_eq!(address, None, "{forwarded}");
+    }
+}
+
+#[test]
+fn a_trusted_proxy_that_tells_the_address_in_other_words_is_not_taken_for_its_caller() {
+    let trusted = nets(&["127.0.0.0/8"]);
+    for (name, value) in [("forwarded", "for=10.0.0.7"), ("x-real-ip", "10.0.0.7")] {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        let peer = "127.0.0.1".parse().unwrap();
+        assert_eq!(origin(peer, &headers, &trusted), None, "{name}");
+        assert_eq!(origin(peer, &headers, &[]), Some(peer), "{name}");
+    }
+}

@@ -22,6 +22,7 @@ use crate::pull::Served;
 const LONGEST_NAMESPACE: usize = 255;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What the line will say. Shares what it can with the request; formats nothing before it is written.
 pub(super) struct Line {
@@ -173,7 +174,9 @@ pub(super) fn user_offered(authorization: &HeaderValue) -> Option<String> {
 
 /// Whether a proxy says whom it speaks for.
 pub(in crate::http) fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key(FORWARDED_FOR)
+    [FORWARDED_FOR, header::FORWARDED, REAL_IP]
+        .iter()
+        .any(|name| headers.contains_key(name))
 }
 
 /// The caller behind proxies we trust: the last address, read from the right, that is not one of theirs.
@@ -182,26 +185,41 @@ pub(in crate::http) fn forwarded_for(
     headers: &HeaderMap,
     trusted: &[IpNet],
 ) -> Option<IpAddr> {
+    walk(peer, headers, trusted).0
+}
+
+/// The same for who decides by it: none if the way there leads over something that is no address.
+pub(in crate::http) fn certainly_forwarded_for(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> Option<IpAddr> {
+    let (farthest, is_certain) = walk(peer, headers, trusted);
+    farthest.filter(|_| is_certain)
+}
+
+/// The last address, read from the right, that is not a trusted proxy's, and whether all on the way could be read.
+fn walk(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> (Option<IpAddr>, bool) {
     let is_trusted = |address: &IpAddr| {
         let address = address.to_canonical();
         trusted.iter().any(|net| net.contains(&address))
     };
     if trusted.is_empty() || !is_trusted(&peer) {
-        return None;
+        return (None, false);
     }
     let mut farthest = None;
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
-        for entry in line.to_str().ok()?.rsplit(',') {
+        for entry in line.to_str().unwrap_or_default().rsplit(',') {
             let Some(address) = address(entry.trim()) else {
-                return farthest;
+                return (farthest, false);
             };
             farthest = Some(address);
             if !is_trusted(&address) {
-                return farthest;
+                return (farthest, true);
             }
         }
     }
-    farthest
+    (farthest, true)
 }
 
 /// An address as proxies write it: bare, with a port, or in brackets.

@@ -183,8 +183,12 @@ async fn what_is_no_manifest_or_not_the_one_that_was_named_is_refused() {
     let body = image(&json!({}));
     let digest = Digest::of(Algorithm::Sha256, &body);
     let many: String = "&tag=t".repeat(200);
-    let cases: [(&str, &str, &[u8], &str); 7] = [
+    let misspelt = String::from_utf8(image(&json!({})))
+        .unwrap()
+        .replace("\"layers\"", "\"Layers\"");
+    let cases: [(&str, &str, &[u8], &str); 8] = [
         ("v1", IMAGE, b"", "MANIFEST_INVALID"),
+        ("v1", IMAGE, misspelt.as_bytes(), "MANIFEST_INVALID"),
         ("v1", IMAGE, b"{\"schemaVersion\": 2", "MANIFEST_INVALID"),
         ("v1", IMAGE, b"[]", "MANIFEST_INVALID"),
         ("v1", INDEX, &body, "MANIFEST_INVALID"),

@@ -108,3 +108,26 @@ async fn bytes_of_another_digest_are_refused_and_nothing_of_them_stays() {
         );
     }
 }
+
+#[tokio::test]
+async fn who_lost_the_answer_to_the_last_request_gets_it_again() {
+    let registry = Running::start().await;
+    let upload = begin(&registry).await;
+    let last = format!("PUT {upload}?digest={HELLO}");
+    for _ in 0..2 {
+        let kept = Line::to(&registry)
+            .await
+            .ask(&last, &[], b"hello world")
+            .await;
+        assert_eq!(kept.status, 201);
+    }
+    let other = format!("sha256:{}", "0".repeat(64));
+    let unknown = Line::to(&registry)
+        .await
+        .ask(&format!("PUT {upload}?digest={other}"), &[], b"hello world")
+        .await;
+    assert_eq!(
+        (unknown.status, unknown.code().as_str()),
+        (404, "BLOB_UPLOAD_UNKNOWN")
+    );
+}

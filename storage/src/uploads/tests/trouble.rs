@@ -39,6 +39,8 @@ async fn no_push_begins_or_grows_below_the_reserve() {
     let mut refused = upload.append(bytes.slice(200_000..300_000)).await;
     if refused.is_ok() {
         refused = upload.pause().await.map(drop);
+    } else {
+        drop(upload);
     }
     assert!(matches!(refused, Err(StorageError::Full)));
     place.disk.set_free(2_000_000);
