@@ -9,6 +9,7 @@
 //! upstream could not be asked. An empty list would say that there is no signature, which nobody knows.
 
 mod fresh;
+mod listed;
 mod question;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use cistern_oci::{Digest, RepositoryName, Tag};
 use cistern_storage::StorageError;
 
 pub(super) use self::fresh::fresh_lists;
+pub use self::listed::ReferrerList;
+use self::listed::{Entries, Held};
 use self::question::Question;
 use super::check::Failed;
 use super::patience::Patience;
@@ -32,17 +35,6 @@ const LONGEST_SPELT: usize = 64;
 /// What a question to an upstream gives.
 pub(super) type Listed = Result<Arc<[Referrer]>, Failed>;
 
-/// What refers to a manifest, sorted by digest.
-#[derive(Clone, Debug)]
-pub struct ReferrerList {
-    /// The manifests that do.
-    pub descriptors: Arc<[Referrer]>,
-    /// The list could not be confirmed: say so.
-    pub stale: bool,
-    /// How it came.
-    pub served: Served,
-}
-
 /// Lists referrers.
 pub(super) struct Referrers<'a> {
     pub(super) parts: &'a Arc<Parts>,
@@ -50,21 +42,9 @@ pub(super) struct Referrers<'a> {
 
 /// What can be said without the upstream.
 struct Known {
-    list: Arc<[Referrer]>,
+    list: Entries,
     /// The upstream has said so once; otherwise it is what happens to be here.
     was_told: bool,
-}
-
-// === impl ReferrerList ===
-
-impl ReferrerList {
-    fn new(descriptors: Arc<[Referrer]>, served: Served) -> Self {
-        Self {
-            descriptors,
-            stale: served == Served::Stale,
-            served,
-        }
-    }
 }
 
 // === impl Referrers ===
@@ -78,8 +58,8 @@ impl Referrers<'_> {
     ) -> Result<ReferrerList, PullError> {
         match repository {
             Repository::Hosted(hosted) => {
-                let held = held(self.parts, &hosted.name, subject).await?;
-                Ok(ReferrerList::new(held, Served::Hit))
+                let held = Held::find(self.parts, &hosted.name, *subject).await?;
+                Ok(ReferrerList::new(Entries::Held(held), Served::Hit))
             }
             Repository::Mirror(mirror) => self.mirrored(mirror, *subject).await,
         }
@@ -88,7 +68,7 @@ impl Referrers<'_> {
     async fn mirrored(&self, mirror: &Mirror, subject: Digest) -> Result<ReferrerList, PullError> {
         let key = (mirror.name.clone(), subject);
         if let Some(list) = self.parts.fresh_referrers.get(&key) {
-            return Ok(ReferrerList::new(list, Served::Hit));
+            return Ok(ReferrerList::told(list, Served::Hit));
         }
         let known = self.known(mirror, &subject).await?;
         if let Some(asked) = self.parts.refused_referrers.get(&key) {
@@ -136,7 +116,7 @@ impl Referrers<'_> {
             Some(Some(Err(Failed::Upstream(error)))) => {
                 self.instead(known, PullError::Upstream(Asked::now(error)), served)
             }
-            Some(Some(Ok(list))) => Ok(ReferrerList::new(list, served)),
+            Some(Some(Ok(list))) => Ok(ReferrerList::told(list, served)),
         }
     }
 
@@ -150,11 +130,11 @@ impl Referrers<'_> {
         let is_answer = matches!(&error, PullError::Upstream(asked) if is_absence(&asked.error));
         let known = known.filter(|known| {
             let keeps = self.parts.policy.when_gone == WhenGone::Keep;
-            !is_answer || (keeps && known.was_told && !known.list.is_empty())
+            !is_answer || (keeps && known.was_told && !known.list.are_none())
         });
         match known {
             Some(known) => Ok(ReferrerList::new(known.list, Served::Stale)),
-            None if is_answer => Ok(ReferrerList::new(Arc::default(), served)),
+            None if is_answer => Ok(ReferrerList::told(Arc::default(), served)),
             None => Err(error),
         }
     }
@@ -162,7 +142,7 @@ impl Referrers<'_> {
     /// The last list; else what the tag of the list was when its upstream was last heard; else the referrers held here.
     async fn known(&self, mirror: &Mirror, subject: &Digest) -> Result<Option<Known>, PullError> {
         let told = |list| Known {
-            list,
+            list: Entries::Told(list),
             was_told: true,
         };
         let storage = &self.parts.storage;
@@ -179,9 +159,9 @@ impl Referrers<'_> {
             let list = read_referrers(manifest.bytes).await.unwrap_or_default();
             return Ok(Some(told(sorted(list))));
         }
-        let held = held(self.parts, &mirror.name, subject).await?;
-        Ok((!held.is_empty()).then_some(Known {
-            list: held,
+        let mut held = Held::find(self.parts, &mirror.name, *subject).await?;
+        Ok(held.is_any_there().await?.then_some(Known {
+            list: Entries::Held(held),
             was_told: false,
         }))
     }
@@ -217,27 +197,6 @@ fn sorted(mut list: Vec<Referrer>) -> Arc<[Referrer]> {
     list.sort_by_key(|referrer| referrer.digest);
     list.dedup_by_key(|referrer| referrer.digest);
     list.into()
-}
-
-/// The manifests in the store that refer to this one.
-async fn held(
-    parts: &Parts,
-    name: &RepositoryName,
-    subject: &Digest,
-) -> Result<Arc<[Referrer]>, StorageError> {
-    let held = parts
-        .storage
-        .repositories()
-        .referrers(name, subject)
-        .await?;
-    let held = held.into_iter().map(|held| Referrer {
-        media_type: held.media_type,
-        digest: held.digest,
-        size: held.size,
-        artifact_type: held.artifact_type,
-        annotations: held.annotations,
-    });
-    Ok(held.collect())
 }
 
 async fn is_held(

@@ -156,6 +156,46 @@ fn knows_what_manifests_name(index: &dyn Index) {
     assert_eq!(index.manifest(&of, &two).unwrap(), None);
 }
 
+fn knows_what_manifests_name_that_name_very_much(index: &dyn Index) {
+    let (of, other) = (name("large/app"), name("large/app2"));
+    let short = |number: u64| sha256(&number.to_be_bytes());
+    let long = |number: u64| Digest::of(cistern_oci::Algorithm::Sha512, &number.to_be_bytes());
+    let children: Vec<_> = (0..3000).map(|number| (short(number), number)).collect();
+    let blobs: Vec<_> = (0..700).map(|number| (long(number), number)).collect();
+    let [one, two] = [sha256(b"large 1"), sha256(b"large 2")];
+    index
+        .set_manifest(&of, &one, &manifest(&blobs, &children))
+        .unwrap();
+    index
+        .set_manifest(&of, &two, &manifest(&[], &children[..2000]))
+        .unwrap();
+    for (digest, size) in blobs.iter().chain(&children) {
+        assert_eq!(index.names(&of, digest).unwrap(), Some(*size));
+    }
+    for stranger in (3000..3100).flat_map(|number| [short(number), long(number)]) {
+        assert_eq!(index.names(&of, &stranger).unwrap(), None);
+    }
+    for elsewhere in [&other, &name("large"), &name("large/ap")] {
+        assert_eq!(index.names(elsewhere, &short(5)).unwrap(), None);
+    }
+    index
+        .set_manifest(&of, &one, &manifest(&blobs[..1], &[]))
+        .unwrap();
+    assert_eq!(index.names(&of, &long(0)).unwrap(), Some(0));
+    assert_eq!(index.names(&of, &long(1)).unwrap(), None);
+    assert_eq!(index.names(&of, &short(1999)).unwrap(), Some(1999));
+    assert_eq!(index.names(&of, &short(2000)).unwrap(), None);
+    index
+        .set_manifest(&of, &one, &manifest(&blobs, &children))
+        .unwrap();
+    index.forget_manifest(&of, &two).unwrap();
+    assert_eq!(index.names(&of, &short(1999)).unwrap(), Some(1999));
+    index.forget_manifest(&of, &one).unwrap();
+    for (digest, _) in blobs.iter().chain(&children) {
+        assert_eq!(index.names(&of, digest).unwrap(), None);
+    }
+}
+
 fn knows_which_manifests_say_something_about_another(index: &dyn Index) {
     let (of, other) = (name("team/app"), name("team/app2"));
     let mut about = [sha256(b"r1"), sha256(b"r2"), sha256(b"r3")];
@@ -227,6 +267,7 @@ fn all_promises(index: &dyn Index) {
     keeps_the_last_use(index);
     keeps_tags_apart(index);
     knows_what_manifests_name(index);
+    knows_what_manifests_name_that_name_very_much(index);
     knows_which_manifests_say_something_about_another(index);
     lists_manifests_in_pages(index);
     knows_whether_it_is_complete(index);
@@ -260,4 +301,32 @@ fn the_sled_index_is_the_same_after_it_was_opened_again() {
     assert_eq!(index.blob(&digest).unwrap(), Some(blob(5)));
     assert_eq!(index.names(&of, &digest).unwrap(), Some(5));
     assert!(index.is_complete().unwrap());
+}
+
+#[test]
+fn a_very_large_manifest_has_few_keys_in_the_sled_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let (of, digest) = (name("a/b"), sha256(b"x"));
+    let children: Vec<_> = (0_u64..44_000)
+        .map(|number| (sha256(&number.to_be_bytes()), number))
+        .collect();
+    let index = SledIndex::open(directory.path(), 1 << 20).unwrap();
+    index
+        .set_manifest(&of, &digest, &manifest(&[], &children))
+        .unwrap();
+    index.flush().unwrap();
+    let (last, size) = children[43_999];
+    assert_eq!(index.names(&of, &last).unwrap(), Some(size));
+    let on_disk = bytes_below(directory.path());
+    assert!(on_disk < 64 * 1024 * 1024, "{on_disk} bytes");
+}
+
+fn bytes_below(path: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(path).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| match entry.metadata().unwrap() {
+            facts if facts.is_dir() => bytes_below(&entry.path()),
+            facts => facts.len(),
+        })
+        .sum()
 }

@@ -10,13 +10,20 @@ use serde::{Serialize, de::DeserializeOwned};
 use sled::{Batch, Db, Mode, Tree};
 
 use super::{
-    BlobRecord, Index, IndexError, IndexResult, ManifestRecord, StoredTag, nanoseconds, time,
+    BlobRecord, Index, IndexError, IndexResult, ManifestRecord, StoredTag, nanoseconds,
+    records::NamedBlob, time,
 };
 
 const COMPLETE: &str = "complete";
 
 /// How often sled writes what is new, in milliseconds. A crash loses that much of what is derived anyway.
 const FLUSH_EVERY: u64 = 2000;
+
+/// The most changes that sled is given at once: it keeps every page that a batch replaces until the batch is through.
+const BATCH: usize = 256;
+
+/// A manifest that names more than this has no key for each of them: sled needs kilobytes for a key, on disk and in memory.
+const MOST_KEYS: usize = 1000;
 
 /// Facts in a sled database.
 pub(crate) struct SledIndex {
@@ -26,6 +33,8 @@ pub(crate) struct SledIndex {
     tags: Tree,
     manifests: Tree,
     names: Tree,
+    /// What manifests name that name very much: sorted, in pieces, each under repository, manifest and the first one of it.
+    large: Tree,
     referrers: Tree,
     meta: Tree,
 }
@@ -54,24 +63,101 @@ impl SledIndex {
             tags: database.open_tree("tags.v1")?,
             manifests: database.open_tree("manifests.v1")?,
             names: database.open_tree("names.v1")?,
+            large: database.open_tree("large.v1")?,
             referrers: database.open_tree("referrers.v1")?,
             meta: database.open_tree("meta.v1")?,
             database,
         })
     }
 
-    fn forget_names(&self, of: &RepositoryName, digest: &Digest) -> IndexResult<()> {
-        if let Some(record) = self.manifest(of, digest)? {
-            let mut batch = Batch::default();
-            for named in record.named() {
-                batch.remove(name_key(of, &named.digest, digest).as_bytes());
-            }
-            self.names.apply_batch(batch)?;
-            if let Some(subject) = record.subject {
-                self.referrers.remove(name_key(of, &subject, digest))?;
+    fn write_names(
+        &self,
+        of: &RepositoryName,
+        digest: &Digest,
+        record: &ManifestRecord,
+    ) -> IndexResult<()> {
+        let mut all: Vec<NamedBlob> = record.named().copied().collect();
+        all.sort_by_key(|named| named.digest);
+        all.dedup_by_key(|named| named.digest);
+        let is_large = all.len() > MOST_KEYS;
+        for piece in all.chunks(BATCH) {
+            match piece.first() {
+                Some(first) if is_large => {
+                    put(&self.large, &name_key(of, digest, &first.digest), &piece)?;
+                }
+                _ => self.write_keys(of, digest, piece)?,
             }
         }
         Ok(())
+    }
+
+    fn write_keys(
+        &self,
+        of: &RepositoryName,
+        digest: &Digest,
+        names: &[NamedBlob],
+    ) -> IndexResult<()> {
+        let mut batch = Batch::default();
+        for named in names {
+            let size = named.size.to_string();
+            batch.insert(
+                name_key(of, &named.digest, digest).as_bytes(),
+                size.as_bytes(),
+            );
+        }
+        self.names.apply_batch(batch)?;
+        Ok(())
+    }
+
+    fn forget_names(&self, of: &RepositoryName, digest: &Digest) -> IndexResult<()> {
+        let mut was_large = false;
+        for piece in self.large.scan_prefix(format!("{of}\0{digest}\0")).keys() {
+            self.large.remove(piece?)?;
+            was_large = true;
+        }
+        let Some(record) = self.manifest(of, digest)? else {
+            return Ok(());
+        };
+        let names: Vec<&NamedBlob> = record.named().filter(|_| !was_large).collect();
+        for piece in names.chunks(BATCH) {
+            let mut batch = Batch::default();
+            for named in piece {
+                batch.remove(name_key(of, &named.digest, digest).as_bytes());
+            }
+            self.names.apply_batch(batch)?;
+        }
+        if let Some(subject) = record.subject {
+            self.referrers.remove(name_key(of, &subject, digest))?;
+        }
+        Ok(())
+    }
+
+    /// The size that a manifest which names very much gives for this digest: one piece of each such manifest is looked at.
+    fn named_by_large(&self, of: &RepositoryName, digest: &Digest) -> IndexResult<Option<u64>> {
+        let of_repository = format!("{of}\0");
+        let mut from = of_repository.clone();
+        while let Some(next) = self.large.range(from.as_bytes()..).next() {
+            let (key, _) = next?;
+            let Some(rest) = text(&key)?.strip_prefix(&of_repository) else {
+                break;
+            };
+            let (by, _) = rest.split_once('\0').ok_or_else(|| {
+                IndexError::Damaged("a large manifest's key has two parts".to_owned())
+            })?;
+            let of_manifest = format!("{of_repository}{by}\0");
+            // The last piece that begins with this digest or before it.
+            let beyond = format!("{of_manifest}{digest}\0");
+            if let Some((key, piece)) = self.large.get_lt(beyond)?
+                && key.starts_with(of_manifest.as_bytes())
+            {
+                let piece: Vec<NamedBlob> = read(&piece)?;
+                if let Some(named) = piece.iter().find(|named| named.digest == *digest) {
+                    return Ok(Some(named.size));
+                }
+            }
+            from = format!("{of_repository}{by}\u{1}");
+        }
+        Ok(None)
     }
 }
 
@@ -189,15 +275,7 @@ impl Index for SledIndex {
         record: &ManifestRecord,
     ) -> IndexResult<()> {
         self.forget_names(of, digest)?;
-        let mut batch = Batch::default();
-        for named in record.named() {
-            let size = named.size.to_string();
-            batch.insert(
-                name_key(of, &named.digest, digest).as_bytes(),
-                size.as_bytes(),
-            );
-        }
-        self.names.apply_batch(batch)?;
+        self.write_names(of, digest, record)?;
         if let Some(subject) = record.subject {
             self.referrers.insert(name_key(of, &subject, digest), &[])?;
         }
@@ -231,7 +309,7 @@ impl Index for SledIndex {
         let prefix = format!("{of}\0{digest}\0");
         match self.names.scan_prefix(prefix).next() {
             Some(entry) => read(&entry?.1).map(Some),
-            None => Ok(None),
+            None => self.named_by_large(of, digest),
         }
     }
 

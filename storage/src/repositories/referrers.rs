@@ -58,15 +58,32 @@ fn annotations(bytes: &[u8]) -> Option<BTreeMap<String, String>> {
 }
 
 impl Repositories {
-    /// The manifests of this repository whose subject is this digest, sorted by digest. The subject need not be there.
+    /// The manifests of this repository whose subject is this digest, sorted. The subject need not be there. None of them is
+    /// read: all they say may be more than memory has room for.
     pub async fn referrers(
         &self,
         of: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Vec<Referrer>, StorageError> {
+    ) -> Result<Vec<Digest>, StorageError> {
         let (of, subject) = (of.clone(), *subject);
         self.core
             .off(move |core| core.referrers(&of, &subject))
+            .await
+    }
+
+    /// What a listing says about one of them. None if it is gone, or says nothing about this subject.
+    pub async fn referrer(
+        &self,
+        of: &RepositoryName,
+        subject: &Digest,
+        digest: &Digest,
+    ) -> Result<Option<Referrer>, StorageError> {
+        let (of, subject, digest) = (of.clone(), *subject, *digest);
+        self.core
+            .off(move |core| {
+                let manifest = core.held_manifest(&of, &digest)?;
+                Ok(manifest.and_then(|manifest| Referrer::of(&manifest, &subject)))
+            })
             .await
     }
 }
@@ -76,17 +93,11 @@ impl Core {
         self: &Arc<Self>,
         of: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Vec<Referrer>, StorageError> {
+    ) -> Result<Vec<Digest>, StorageError> {
         if !self.index.is_scanned(of) {
             self.index.scan(of, || self.index_manifests(of, || true))?;
         }
-        let mut found = Vec::new();
-        for digest in self.index.referrers(of, subject) {
-            if let Some(manifest) = self.held_manifest(of, &digest)? {
-                found.extend(Referrer::of(&manifest, subject));
-            }
-        }
-        Ok(found)
+        Ok(self.index.referrers(of, subject))
     }
 
     /// A manifest of a repository, from memory if it is there.

@@ -16,7 +16,7 @@ use super::super::Http;
 use super::super::error::ApiError;
 use super::super::request::{Page, parameter, parameters};
 use super::super::response::{self, Answer};
-use crate::pull::Referrer;
+use crate::pull::{Referrer, ReferrerList};
 use crate::repositories::Repository;
 
 /// Says which filters were heeded.
@@ -28,6 +28,8 @@ const INDEX: HeaderValue = HeaderValue::from_static("application/vnd.oci.image.i
 const MOST: usize = 1000;
 /// The most bytes of descriptors on a page. One that is longer has a page of its own.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
+/// A descriptor that is longer is not written on the reactor.
+const LONG: usize = 64 * 1024;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,15 +59,17 @@ pub(super) async fn list(
     let wanted: Vec<Cow<'_, str>> = parameters(head, ARTIFACT_TYPE)
         .filter(|kind| !kind.is_empty())
         .collect();
-    let listed = http.pull.referrers(repository, subject).await?;
-    let cut = cut(&listed.descriptors, &wanted, &page)?;
+    let mut listed = http.pull.referrers(repository, subject).await?;
+    let (served, stale) = (listed.served, listed.stale);
+    let cut = cut(&mut listed, &wanted, &page).await?;
+    drop(listed);
     let index = Index {
         schema_version: 2,
         media_type: MediaType::oci_index(),
         manifests: cut.manifests,
     };
     let mut answer = response::json(&index, &head.method)?.with(header::CONTENT_TYPE, INDEX);
-    answer.served = Some(listed.served);
+    answer.served = Some(served);
     if !wanted.is_empty() {
         answer = answer.with(FILTERS_APPLIED, HeaderValue::from_static(ARTIFACT_TYPE));
     }
@@ -74,34 +78,55 @@ pub(super) async fn list(
     {
         answer = answer.with(header::LINK, link);
     }
-    Ok(response::stale_list(answer, listed.stale))
+    Ok(response::stale_list(answer, stale))
 }
 
-/// Takes what fits on a page out of a sorted list.
-fn cut(all: &[Referrer], wanted: &[Cow<'_, str>], page: &Page<'_>) -> Result<Cut, ApiError> {
+/// Takes what fits on a page out of a sorted list. No more than the page and the one whose turn it is are held.
+async fn cut(
+    listed: &mut ReferrerList,
+    wanted: &[Cow<'_, str>],
+    page: &Page<'_>,
+) -> Result<Cut, ApiError> {
     let at_most = page.at_most.unwrap_or(MOST).min(MOST);
-    let start = page.after.as_ref().map_or(0, |after| {
-        all.partition_point(|referrer| referrer.digest.to_string().as_str() <= &**after)
-    });
-    let rest = all.get(start..).unwrap_or_default().iter();
-    let mut rest = rest
-        .filter(|referrer| is_wanted(referrer, wanted))
-        .peekable();
+    if let Some(after) = &page.after {
+        listed.pass(after);
+    }
     let (mut manifests, mut last, mut bytes) = (Vec::new(), None, 0);
-    while manifests.len() < at_most
-        && let Some(referrer) = rest.peek()
+    while at_most > 0
+        && let Some(referrer) = listed.next().await?
     {
-        let descriptor = to_raw_value(referrer).map_err(|error| ApiError::internal(&error))?;
+        if !is_wanted(&referrer, wanted) {
+            continue;
+        }
+        if manifests.len() == at_most {
+            return Ok(Cut { manifests, last });
+        }
+        let digest = referrer.digest;
+        let descriptor = written(referrer).await?;
         bytes += descriptor.get().len();
         if bytes > MOST_BYTES && !manifests.is_empty() {
-            break;
+            return Ok(Cut { manifests, last });
         }
         manifests.push(descriptor);
-        last = Some(referrer.digest);
-        rest.next();
+        last = Some(digest);
     }
-    let last = last.filter(|_| rest.peek().is_some());
-    Ok(Cut { manifests, last })
+    Ok(Cut {
+        manifests,
+        last: None,
+    })
+}
+
+/// The descriptor of a referrer.
+async fn written(referrer: Cow<'_, Referrer>) -> Result<Box<RawValue>, ApiError> {
+    let descriptor = if referrer.length() > LONG {
+        let referrer = referrer.into_owned();
+        tokio::task::spawn_blocking(move || to_raw_value(&referrer))
+            .await
+            .map_err(|error| ApiError::internal(&error))?
+    } else {
+        to_raw_value(&*referrer)
+    };
+    descriptor.map_err(|error| ApiError::internal(&error))
 }
 
 fn is_wanted(referrer: &Referrer, wanted: &[Cow<'_, str>]) -> bool {
@@ -140,6 +165,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::pull::Served;
 
     fn referrers(count: usize, size: usize) -> Vec<Referrer> {
         let referrer = |number: usize| Referrer {
@@ -154,15 +180,22 @@ mod tests {
         all
     }
 
-    fn page(at_most: Option<usize>, after: Option<Digest>) -> Page<'static> {
-        Page {
+    async fn cut_of(
+        all: &[Referrer],
+        wanted: &[Cow<'_, str>],
+        at_most: Option<usize>,
+        after: Option<Digest>,
+    ) -> Cut {
+        let page = Page {
             at_most,
             after: after.map(|after| after.to_string().into()),
-        }
+        };
+        let mut listed = ReferrerList::told(all.into(), Served::Hit);
+        cut(&mut listed, wanted, &page).await.unwrap()
     }
 
-    #[test]
-    fn pages_hold_each_descriptor_once_and_are_never_too_long() {
+    #[tokio::test]
+    async fn pages_hold_each_descriptor_once_and_are_never_too_long() {
         for (count, size, at_most, pages) in [
             (0, 0, None, 1),
             (1000, 0, None, 1),
@@ -175,7 +208,7 @@ mod tests {
             let all = referrers(count, size);
             let (mut found, mut seen, mut after) = (0, 0, None);
             loop {
-                let cut = cut(&all, &[], &page(at_most, after)).unwrap();
+                let cut = cut_of(&all, &[], at_most, after).await;
                 seen += 1;
                 found += cut.manifests.len();
                 assert!(cut.manifests.len() <= at_most.unwrap_or(MOST).min(MOST));
@@ -188,25 +221,19 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_page_is_cut_from_what_is_wanted() {
+    #[tokio::test]
+    async fn a_page_is_cut_from_what_is_wanted() {
         let all = referrers(100, 0);
         let wanted = [Cow::Borrowed("a/odd")];
-        let first = cut(&all, &wanted, &page(Some(30), None)).unwrap();
-        let second = cut(&all, &wanted, &page(Some(30), first.last)).unwrap();
+        let first = cut_of(&all, &wanted, Some(30), None).await;
+        let second = cut_of(&all, &wanted, Some(30), first.last).await;
         assert_eq!((first.manifests.len(), second.manifests.len()), (30, 20));
         assert_eq!(second.last, None);
         let both = [Cow::Borrowed("a/odd"), Cow::Borrowed("a/even")];
-        assert_eq!(
-            cut(&all, &both, &page(None, None)).unwrap().manifests.len(),
-            100
-        );
+        assert_eq!(cut_of(&all, &both, None, None).await.manifests.len(), 100);
         let none = [Cow::Borrowed("a/other")];
-        assert_eq!(
-            cut(&all, &none, &page(None, None)).unwrap().manifests.len(),
-            0
-        );
-        let nothing = cut(&all, &[], &page(Some(0), None)).unwrap();
+        assert_eq!(cut_of(&all, &none, None, None).await.manifests.len(), 0);
+        let nothing = cut_of(&all, &[], Some(0), None).await;
         assert_eq!((nothing.manifests.len(), nothing.last), (0, None));
     }
 }

@@ -180,3 +180,45 @@ async fn nothing_refers_to_a_manifest_that_nobody_knows() {
         assert_eq!((write.status, write.code().as_str()), (405, "UNSUPPORTED"));
     }
 }
+
+#[tokio::test]
+async fn referrers_that_fill_pages_are_each_on_one_page_however_many_ask_at_once() {
+    let registry = Running::start().await;
+    let index = "application/vnd.oci.image.index.v1+json";
+    let subject = format!("sha256:{}", "ab".repeat(32));
+    let mut expected = Vec::new();
+    for number in 0..5 {
+        let body = json!({ "schemaVersion": 2, "mediaType": index, "manifests": [],
+            "subject": { "mediaType": index, "digest": subject, "size": 2 },
+            "annotations": { "number": number.to_string(), "note": "x".repeat(900_000) } });
+        let body = body.to_string();
+        let digest = registry.put_manifest("team/app", &[], Algorithm::Sha256, &body);
+        expected.push(digest.await.to_string());
+    }
+    expected.sort();
+    let pages = |path: String| async {
+        let (mut lengths, mut found, mut next) = (Vec::new(), Vec::new(), Some(path));
+        while let Some(path) = next {
+            let reply = registry.ask(&format!("GET {path}"), &[]).await;
+            let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+            let all = body["manifests"].as_array().unwrap();
+            lengths.push(all.len());
+            found.extend(
+                all.iter()
+                    .map(|one| one["digest"].as_str().unwrap().to_owned()),
+            );
+            let link = reply.header("link");
+            next = link.and_then(|link| link.split(['<', '>']).nth(1).map(ToOwned::to_owned));
+        }
+        (lengths, found)
+    };
+    let path = format!("/v2/team/app/referrers/{subject}");
+    let many = (0..12).map(|_| pages(path.clone()));
+    for (lengths, found) in futures_util::future::join_all(many).await {
+        assert_eq!((lengths, &found), (vec![2, 2, 1], &expected));
+    }
+    let (lengths, found) = pages(format!("{path}?n=1&last={}", expected[1])).await;
+    assert_eq!((lengths, found.as_slice()), (vec![1, 1, 1], &expected[2..]));
+    let (lengths, _) = pages(format!("{path}?n=1&artifactType=a/b")).await;
+    assert_eq!(lengths, [0]);
+}

@@ -23,14 +23,21 @@ fn about(subject: &Digest, mut body: Value) -> Manifest {
     Manifest::by_tag(None, None, Bytes::from(body.to_string()))
 }
 
-async fn referrers(storage: &Storage, subject: &Digest) -> Vec<Referrer> {
+async fn digests(storage: &Storage, subject: &Digest) -> Vec<Digest> {
     let found = storage.repositories().referrers(&app(), subject).await;
     found.unwrap()
 }
 
-async fn digests(storage: &Storage, subject: &Digest) -> Vec<Digest> {
-    let found = referrers(storage, subject).await;
-    found.into_iter().map(|referrer| referrer.digest).collect()
+async fn referrers(storage: &Storage, subject: &Digest) -> Vec<Referrer> {
+    let mut found = Vec::new();
+    for digest in digests(storage, subject).await {
+        let referrer = storage
+            .repositories()
+            .referrer(&app(), subject, &digest)
+            .await;
+        found.extend(referrer.unwrap());
+    }
+    found
 }
 
 fn config(media_type: &str) -> Value {
@@ -173,4 +180,37 @@ async fn a_read_only_store_lists_referrers_too() {
         .referrers(&name("nowhere"), &subject)
         .await;
     assert_eq!(nowhere.unwrap(), []);
+}
+
+#[tokio::test]
+async fn which_manifests_refer_to_another_is_told_without_reading_them() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let (subject, other) = (sha256(b"subject"), sha256(b"other"));
+    let mut expected = Vec::new();
+    for number in 0..3 {
+        let note = "x".repeat(300_000);
+        let body = json!({ "mediaType": INDEX, "annotations": { "number": number.to_string(), "note": note } });
+        let manifest = about(&subject, body);
+        let kept = storage
+            .repositories()
+            .keep_manifest(&app(), &manifest)
+            .await;
+        kept.unwrap();
+        expected.push(manifest.digest);
+    }
+    expected.sort();
+    assert_eq!(digests(&storage, &subject).await, expected);
+    let before = place.disk.asked().len();
+    assert_eq!(digests(&storage, &subject).await, expected);
+    assert_eq!(place.disk.asked().len(), before);
+    let repositories = storage.repositories();
+    for (subject, digest, is_there) in [
+        (&subject, &expected[1], true),
+        (&other, &expected[1], false),
+        (&subject, &other, false),
+    ] {
+        let referrer = repositories.referrer(&app(), subject, digest).await;
+        assert_eq!(referrer.unwrap().is_some(), is_there);
+    }
 }
