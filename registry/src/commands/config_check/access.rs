@@ -55,8 +55,13 @@ pub(super) fn writers(config: &Config) -> String {
             proxies(config)
         ),
         (None, None) if is_cache => format!(
-            "this machine only, without a login; {deletes}; {}",
-            proxies(config)
+            "this machine only, without a login; {deletes}; {}{}",
+            proxies(config),
+            if config.http.trusted_proxies.is_empty() {
+                ", on this machine as this machine"
+            } else {
+                ""
+            }
         ),
         (None, None) => {
             format!("everybody who reaches the address, without a login; {deletes}")
