@@ -8,7 +8,7 @@ use cistern_tests::cistern::{hosted, mirror_of};
 use cistern_tests::images::{Image, Item, image};
 use cistern_tests::need::{find_program, is_root, skip};
 use cistern_tests::process::{launch, run};
-use cistern_tests::pusher::Pusher;
+use cistern_tests::pusher::{Pusher, location, with_query};
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::{Answer, Gate, ScriptedUpstream};
 use cistern_tests::store::Store;
@@ -264,7 +264,7 @@ async fn a_cache_on_a_full_disk_starts_serves_what_it_holds_and_passes_the_rest_
 async fn a_push_that_does_not_fit_is_refused_given_up_and_in_nobodys_way() {
     let store = Store::new();
     let name = "a_push_that_does_not_fit_is_refused_given_up_and_in_nobodys_way";
-    let Some(_disk) = SmallDisk::below(&store, 16, name).await else {
+    let Some(disk) = SmallDisk::below(&store, 16, name).await else {
         return;
     };
     let registry = hosted()
@@ -282,6 +282,22 @@ async fn a_push_that_does_not_fit_is_refused_given_up_and_in_nobodys_way() {
     is_well(&registry).await;
     let fits = pusher.blob("app", &Item::random(21, 4 * MIB)).await;
     assert_eq!(fits.status, 201, "{}", fits.text());
-    let uploads = fs::read_dir(store.path().join("cistern/uploads")).unwrap();
-    assert_eq!(uploads.count(), 0);
+    assert_eq!(uploads_under_way(&store), 0);
+
+    let upload = location(&pusher.begin("app").await);
+    let filler = disk.fill(MIB as u64);
+    let late = Item::random(22, 1000);
+    let last = with_query(&upload, "digest", &late.digest);
+    let call = pusher.call("PUT", &last).body(late.bytes.clone());
+    let refused = call.send(pusher.host()).await;
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert_eq!(uploads_under_way(&store), 0);
+    fs::remove_file(filler).unwrap();
+    let fits = pusher.blob("app", &late).await;
+    assert_eq!(fits.status, 201, "{}", fits.text());
+}
+
+fn uploads_under_way(store: &Store) -> usize {
+    let folder = store.path().join("cistern/uploads");
+    fs::read_dir(folder).unwrap().count()
 }

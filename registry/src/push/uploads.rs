@@ -53,11 +53,16 @@ pub(super) async fn finish<B: PushBody>(
     };
     let taken = take(&parts.metrics, &mut upload, chunk).await;
     if taken.is_err() {
-        keep(parts, to, upload, taken).await?;
-    } else {
-        upload.commit(digest).await?;
+        return keep(parts, to, upload, taken).await.map(drop);
     }
-    Ok(())
+    let id = upload.id().clone();
+    match upload.commit(digest).await.map_err(PushError::from) {
+        Err(PushError::Full) => {
+            give_up(parts, to, &id).await;
+            Err(PushError::Full)
+        }
+        committed => committed.map(drop),
+    }
 }
 
 /// Whether the repository holds this blob, and the store its bytes.
@@ -74,8 +79,7 @@ pub(super) async fn is_kept(
     Ok(is_linked && parts.storage.blobs().size(digest).await?.is_some())
 }
 
-/// Ends a turn after which the push goes on; how many bytes are here. For want of room it does not go on: what is here of it would
-/// keep smaller pushes out until it expires.
+/// Ends a turn after which the push goes on, unless there is no room for it; how many bytes are here.
 async fn keep(
     parts: &Parts,
     to: &Hosted,
@@ -91,12 +95,17 @@ async fn keep(
         taken.and(paused)
     };
     if matches!(paused, Err(PushError::Full)) {
-        tracing::warn!(repository = %to.name, "a push is given up: the disk is full or below its reserve");
-        if let Ok(upload) = turn(parts, to, &id).await {
-            let _ = upload.cancel().await;
-        }
+        give_up(parts, to, &id).await;
     }
     paused
+}
+
+/// Ends a push for want of room: what is here of it would keep smaller ones out until it expires.
+async fn give_up(parts: &Parts, of: &Hosted, id: &UploadId) {
+    tracing::warn!(repository = %of.name, "a push is given up: the disk is full or below its reserve");
+    if let Ok(upload) = turn(parts, of, id).await {
+        let _ = upload.cancel().await;
+    }
 }
 
 /// Takes the bytes of one request, and not a piece that goes beyond their place.
