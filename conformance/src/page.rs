@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 
-use cistern_tests::need;
+use cistern_tests::{markdown, need};
 
 use crate::options::Options;
 use crate::report::Report;
@@ -45,25 +45,7 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
             (if outcome.is_passed() { "PASS" } else { "FAIL" }).to_owned(),
         ]
     }));
-    let width = |column: usize| {
-        let cell = |row: &[String; 4]| row[column].chars().count();
-        rows.iter().map(cell).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..4).map(width).collect();
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        for (cell, width) in row.iter().zip(&widths) {
-            write!(text, "| {cell:<width$} ").unwrap();
-        }
-        text.push_str("|\n");
-        if number == 0 {
-            for width in &widths {
-                write!(text, "|{}", "-".repeat(width + 2)).unwrap();
-            }
-            text.push_str("|\n");
-        }
-    }
-    text
+    markdown::table(&rows)
 }
 
 /// Writes the table where the README shows it.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use cistern_tests::markdown;
+
 use crate::figures::{Figure, Goal, Spread};
 use crate::machine::Machine;
 use crate::options::Options;
@@ -29,25 +31,7 @@ const HEADS: [&str; 8] = [
 pub(crate) fn table(figures: &[Figure]) -> String {
     let mut rows = vec![HEADS.map(str::to_owned)];
     rows.extend(figures.iter().map(cells));
-    let width = |column: usize| {
-        let cell = |row: &[String; 8]| row[column].chars().count();
-        rows.iter().map(cell).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..HEADS.len()).map(width).collect();
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        for (cell, width) in row.iter().zip(&widths) {
-            write!(text, "| {cell:<width$} ").unwrap();
-        }
-        text.push_str("|\n");
-        if number == 0 {
-            for width in &widths {
-                write!(text, "|{}", "-".repeat(width + 2)).unwrap();
-            }
-            text.push_str("|\n");
-        }
-    }
-    text
+    markdown::table(&rows)
 }
 
 fn cells(figure: &Figure) -> [String; 8] {

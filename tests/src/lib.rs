@@ -20,6 +20,7 @@ pub mod cistern;
 pub mod clients;
 pub mod distribution;
 pub mod images;
+pub mod markdown;
 pub mod need;
 pub mod process;
 pub mod pusher;

@@ -71,19 +71,7 @@ impl Skopeo {
             format!("docker://{image}"),
             format!("dir:{}", text(&self.copied(into))),
         );
-        let credentials = credentials.map(|both| format!("--src-creds={both}"));
-        let words = [
-            "copy",
-            "--src-tls-verify=false",
-            "--all",
-            "--preserve-digests",
-        ];
-        let words: Vec<_> = words
-            .into_iter()
-            .chain(credentials.as_deref())
-            .chain([source.as_str(), target.as_str()])
-            .collect();
-        self.run(&words).await
+        self.copy_all("src", [&source, &target], credentials).await
     }
 
     /// `skopeo copy` of such a folder, all its platforms, bytes as they are, into a registry, with these `user:password` if any.
@@ -92,17 +80,17 @@ impl Skopeo {
             format!("dir:{}", text(&self.copied(from))),
             format!("docker://{image}"),
         );
-        let credentials = credentials.map(|both| format!("--dest-creds={both}"));
-        let words = [
-            "copy",
-            "--dest-tls-verify=false",
-            "--all",
-            "--preserve-digests",
-        ];
-        let words: Vec<_> = words
+        self.copy_all("dest", [&source, &target], credentials).await
+    }
+
+    /// Copies all platforms, bytes as they are; the registry, to be talked to in the clear, is the `src` or the `dest`.
+    async fn copy_all(&self, registry: &str, both: [&str; 2], credentials: Option<&str>) -> Ran {
+        let in_the_clear = format!("--{registry}-tls-verify=false");
+        let credentials = credentials.map(|pair| format!("--{registry}-creds={pair}"));
+        let words: Vec<&str> = ["copy", &in_the_clear, "--all", "--preserve-digests"]
             .into_iter()
             .chain(credentials.as_deref())
-            .chain([source.as_str(), target.as_str()])
+            .chain(both)
             .collect();
         self.run(&words).await
     }
