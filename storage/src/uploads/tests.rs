@@ -165,6 +165,20 @@ async fn a_push_goes_on_after_a_restart() {
 }
 
 #[tokio::test]
+async fn whoever_looks_whether_a_push_is_idle_does_not_make_it_seem_empty() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let id = begin(&storage).await;
+    let mut upload = turn(&storage, &id).await;
+    upload.append(some_bytes(1000, 1)).await.unwrap();
+    upload.pause().await.unwrap();
+    let looking = storage.uploads().turns.take(&id).unwrap();
+    let received = storage.uploads().received(&app(), &id).await.unwrap();
+    assert_eq!(received, Some(1000));
+    drop(looking);
+}
+
+#[tokio::test]
 async fn an_empty_blob_can_be_pushed() {
     let place = Place::new();
     let storage = place.open().await;

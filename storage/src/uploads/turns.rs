@@ -16,6 +16,9 @@ use parking_lot::Mutex;
 /// Of so many resting pushes the hash so far is remembered; of others the bytes are read again.
 const REMEMBERED: u64 = 1024;
 
+/// Whoever has the turn has not said yet how many bytes have come; or never will, as when it only looks how old the push is.
+const NOT_TOLD: u64 = u64::MAX;
+
 /// How far a resting push was hashed.
 #[derive(Clone)]
 pub(super) struct Hashed {
@@ -59,7 +62,7 @@ impl Turns {
         if taken.contains_key(id) {
             return None;
         }
-        let received = Arc::new(AtomicU64::new(0));
+        let received = Arc::new(AtomicU64::new(NOT_TOLD));
         taken.insert(id.clone(), Arc::clone(&received));
         Some(OneTurn {
             turns: Arc::clone(self),
@@ -68,12 +71,11 @@ impl Turns {
         })
     }
 
-    /// What whoever has the turn has received so far.
+    /// What whoever has the turn says has come so far. `None`: what is in the file has come.
     pub(super) fn received(&self, id: &UploadId) -> Option<u64> {
         let taken = self.taken.lock();
-        taken
-            .get(id)
-            .map(|received| received.load(Ordering::Acquire))
+        let received = taken.get(id)?.load(Ordering::Acquire);
+        (received != NOT_TOLD).then_some(received)
     }
 
     /// When the last turn of this run ended.
