@@ -11,10 +11,12 @@ use parking_lot::Mutex;
 
 use crate::upstream::Upstream;
 
+mod image_pattern;
 #[cfg(test)]
 mod lives_here;
 mod pattern;
 
+pub use image_pattern::{ImagePattern, NotAnImagePattern};
 pub use pattern::{NamePattern, NotAPattern};
 
 /// A repository as a request may use it.

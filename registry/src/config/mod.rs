@@ -18,6 +18,7 @@ mod network;
 mod node;
 mod outgoing;
 mod proxy;
+mod rate;
 mod reader;
 mod reference;
 mod remote_url;
@@ -25,6 +26,7 @@ mod size;
 mod source;
 mod storage;
 mod survey;
+mod uplink;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -43,9 +45,11 @@ pub use http::{Http, MetricsAt};
 pub use log::{Log, LogFormat, LogLevel};
 pub use outgoing::{OutgoingProxies, OutgoingProxy};
 pub use proxy::{Proxy, WhenGone};
+pub use rate::RateWindow;
 pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
 pub use storage::{Reserve, Storage};
+pub use uplink::{ClientIdentity, Exec, Uplink};
 
 pub use auth::HtpasswdFile;
 pub use hosted::Hosted;

@@ -8,6 +8,7 @@ use super::credentials::{self, Credentials};
 use super::duration;
 use super::reader::{Problem, Reader, Written, flag};
 use super::remote_url::RemoteUrl;
+use super::uplink::{self, Uplink};
 
 /// The section `proxy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Proxy {
     pub ca_files: Vec<PathBuf>,
     /// `proxy.insecure`: certificates of the upstream are not checked.
     pub insecure: bool,
+    /// How the link is used.
+    pub uplink: Uplink,
 }
 
 /// What happens to a cached tag that the upstream says it does not have.
@@ -72,6 +75,7 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
     let realms = hosts(reader, "proxy.realms");
     let ca_files = ca_files(reader, from);
     let insecure = reader.value("proxy.insecure", flag);
+    let uplink = uplink::read(reader, from);
     let proxy = Proxy {
         remote,
         credentials,
@@ -83,6 +87,7 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
         realms,
         ca_files,
         insecure: insecure?,
+        uplink: uplink?,
     };
     doubts(reader, &proxy);
     Some(proxy)
@@ -137,6 +142,8 @@ fn without_remote(reader: &mut Reader<'_>) {
         "proxy.usernamefile",
         "proxy.passwordfile",
         "proxy.ttl",
+        "proxy.exec.command",
+        "proxy.clientcertificate",
     ] {
         if let Some(written) = reader.set(path) {
             let advice = "set proxy.remoteurl to the registry this is to be a cache of";

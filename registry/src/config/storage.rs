@@ -16,6 +16,8 @@ pub struct Storage {
     pub read_only: bool,
     /// `storage.cache.reserve`: below this much free space a new blob is passed through and not kept.
     pub reserve: Reserve,
+    /// `storage.cache.partials`: how much unfinished downloads may take on disk.
+    pub partials: Reserve,
     /// `storage.delete.enabled`: tags, manifests and blobs of hosted repositories can be deleted.
     pub delete: bool,
 }
@@ -28,11 +30,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Storage> {
     let reserve = reader
         .value("storage.cache.reserve", size::reserve)
         .unwrap_or(Reserve::Default);
+    let partials = reader.value("storage.cache.partials", size::reserve);
     let delete = reader.value("storage.delete.enabled", flag);
     Some(Storage {
         root_directory: root_directory?,
         read_only: read_only?,
         reserve,
+        partials: partials?,
         delete: delete?,
     })
 }

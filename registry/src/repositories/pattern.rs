@@ -24,27 +24,32 @@ impl NamePattern {
 
     /// Whether the name is one of these.
     pub fn matches(&self, name: &RepositoryName) -> bool {
-        let (mut pattern, mut rest) = (self.0.as_bytes(), name.as_str().as_bytes());
-        // What to try when the characters after the last star do not fit: let the star stand for one more.
-        let mut again: Option<(&[u8], &[u8])> = None;
-        loop {
-            match (pattern.split_first(), rest.split_first()) {
-                (Some((b'*', after)), _) => {
-                    again = Some((after, rest));
-                    pattern = after;
-                }
-                (Some((wanted, after)), Some((found, left))) if wanted == found => {
-                    (pattern, rest) = (after, left);
-                }
-                (None, None) => return true,
-                _ => match again.and_then(|(after, from)| Some((after, from.get(1..)?))) {
-                    Some((after, from)) => {
-                        again = Some((after, from));
-                        (pattern, rest) = (after, from);
-                    }
-                    None => return false,
-                },
+        fits(&self.0, name.as_str())
+    }
+}
+
+/// Whether a text is one that the pattern means.
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
+    let (mut pattern, mut rest) = (pattern.as_bytes(), text.as_bytes());
+    // What to try when the characters after the last star do not fit: let the star stand for one more.
+    let mut again: Option<(&[u8], &[u8])> = None;
+    loop {
+        match (pattern.split_first(), rest.split_first()) {
+            (Some((b'*', after)), _) => {
+                again = Some((after, rest));
+                pattern = after;
             }
+            (Some((wanted, after)), Some((found, left))) if wanted == found => {
+                (pattern, rest) = (after, left);
+            }
+            (None, None) => return true,
+            _ => match again.and_then(|(after, from)| Some((after, from.get(1..)?))) {
+                Some((after, from)) => {
+                    again = Some((after, from));
+                    (pattern, rest) = (after, from);
+                }
+                None => return false,
+            },
         }
     }
 }

@@ -143,11 +143,6 @@ pub(super) const KEYS: &[Key] = &[
         "remove it and let a proxy in front speak TLS, such as the IoT Edge API proxy or nginx",
     ),
     refused(
-        "proxy.exec",
-        "no program is run to obtain credentials",
-        "write the password to a file and name it in proxy.passwordfile",
-    ),
-    refused(
         "proxy.remotenamespace",
         "repositories are not renamed, so other images would be served",
         "name repositories by their full path",

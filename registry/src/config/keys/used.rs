@@ -241,4 +241,79 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         "`true` does not check the upstream's certificate; for test rigs only.",
     ),
+    shaped(
+        Shape::Several,
+        ours(
+            "proxy.alternates",
+            "",
+            "Other addresses of the same registry, tried in this order when the one before does not answer; same credentials.",
+        ),
+    ),
+    ours(
+        "proxy.hold",
+        "4m",
+        "How long a caller in the middle of a blob is held while the link is down; then its connection is cut.",
+    ),
+    ours(
+        "proxy.holdlimit",
+        "100",
+        "How many callers are held at once; later ones are answered 503 or cut at once while the link is down.",
+    ),
+    ours(
+        "proxy.rate",
+        "unlimited",
+        "Bytes per second that bodies from the upstream may take, such as `2MB` (16 Mbit/s).",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "proxy.ratewindows",
+            "",
+            "Times with another rate, such as `Mon-Fri 06:00-18:00 500kB` or `22:00-05:00 unlimited`; the first that matches counts.",
+        ),
+    ),
+    ours(
+        "proxy.timezone",
+        "UTC",
+        "The time zone of `proxy.ratewindows`, such as `Europe/Berlin`.",
+    ),
+    ours(
+        "proxy.downloads",
+        "64",
+        "How many blobs are downloaded at once; those that most callers wait for go first.",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "proxy.strict",
+            "",
+            "Tags that are answered 503 rather than served unconfirmed, such as `plant/*:latest`.",
+        ),
+    ),
+    ours(
+        "proxy.readahead",
+        "false",
+        "`true` downloads the missing blobs of a platform's manifest as soon as it is served.",
+    ),
+    theirs(
+        "proxy.exec.command",
+        "",
+        "A credential helper, as docker's are: it is called with `get`, reads the upstream's address and writes `Username` and `Secret`.",
+    ),
+    theirs(
+        "proxy.exec.lifetime",
+        "",
+        "How long its answer holds, such as `6h`; unset or `0`: until the upstream refuses it.",
+    ),
+    ours(
+        "proxy.clientcertificate",
+        "",
+        "A certificate (PEM) that the upstream is shown, read again when it changes.",
+    ),
+    ours("proxy.clientkey", "", "The key of that certificate (PEM)."),
+    ours(
+        "storage.cache.partials",
+        "20GiB",
+        "How much unfinished downloads may take on disk; the oldest go first. A share of the disk, such as `5%`, is possible.",
+    ),
 ];

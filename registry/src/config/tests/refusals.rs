@@ -19,7 +19,6 @@ fn no_protection_is_dropped_in_silence() {
         ("storage: {oss: {}}", "storage.oss"),
         ("storage: {inmemory: }", "storage.inmemory"),
         ("storage: inmemory", "storage.inmemory"),
-        ("proxy: {exec: {command: helper}}", "proxy.exec"),
         ("proxy: {remotenamespace: library}", "proxy.remotenamespace"),
         ("edge: {x: 1}", "edge"),
         ("warm: {images: [a]}", "warm"),
@@ -52,7 +51,6 @@ fn the_environment_cannot_drop_one_either() {
         ("REGISTRY_STORAGE", "s3", "storage.s3"),
         ("REGISTRY_STORAGE_S3_BUCKET", "b", "storage.s3"),
         ("REGISTRY_STORAGE_AZURE_MAX_RETRIES", "3", "storage.azure"),
-        ("REGISTRY_PROXY_EXEC_COMMAND", "helper", "proxy.exec"),
         ("REGISTRY_WARM_IMAGES", "a,b", "warm"),
     ] {
         assert_one(
