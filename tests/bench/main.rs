@@ -17,6 +17,7 @@ mod figures;
 mod link;
 mod machine;
 mod options;
+mod placement;
 mod reader;
 mod report;
 mod rounds;
