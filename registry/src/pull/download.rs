@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Buf;
 use cistern_oci::{Digest, RepositoryName};
 use cistern_storage::{BlobWriter, CommitError, Growing, StartRefused, StorageError, StoredBlob};
 use futures_util::StreamExt;
@@ -158,27 +159,39 @@ impl Download {
             Ok(writer) => writer,
             Err(StartRefused { growing, why }) => return self.not_kept(growing, &why),
         };
+        writer.answered();
+        // The upstream was asked for the whole blob: what an earlier download left is passed over.
+        let mut known = writer.written();
         let received = self.parts.metrics.download_bytes.of(mirror.upstream.host());
         while let Some(piece) = answer.body.next().await {
             let appended = match piece {
-                Ok(piece) => {
+                Ok(mut piece) => {
                     received.inc_by(piece.len() as u64);
+                    let passed = known.min(piece.len() as u64);
+                    known -= passed;
+                    piece.advance(
+                        usize::try_from(passed)
+                            .unwrap_or(usize::MAX)
+                            .min(piece.len()),
+                    );
                     writer.append(piece).await
                 }
                 Err(error) => {
                     let errors = vec![(mirror.name.clone(), error)];
                     self.tell_failure(&errors, started);
-                    return writer.fail(DownloadFailed::Upstreams(errors.into()));
+                    return writer
+                        .suspend(DownloadFailed::Upstreams(errors.into()))
+                        .await;
                 }
             };
             if let Err(error @ StorageError::TooLong { .. }) = &appended {
                 self.suspect(&mirror, error);
-                return writer.fail(untrue(&mirror, error));
+                return writer.discard(untrue(&mirror, error));
             }
             if let Err(error) = appended {
                 self.count(&mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download stopped: the store failed");
-                return writer.fail(DownloadFailed::Storage(error));
+                return writer.discard(DownloadFailed::Storage(error));
             }
         }
         self.commit(&mirror, writer, started).await;
