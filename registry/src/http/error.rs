@@ -240,6 +240,7 @@ fn unknown(code: ErrorCode, what: &str, asked: Option<Asked>) -> ApiError {
             }
             Fault::CredentialsRefused { .. }
             | Fault::RateLimited { .. }
+            | Fault::Unavailable { .. }
             | Fault::Status(_)
             | Fault::Unreachable { .. }
             | Fault::Invalid(_) => refused(&asked),
@@ -270,6 +271,10 @@ fn refused(Asked { error, ago }: &Asked) -> ApiError {
         Fault::RateLimited { retry_after } => {
             let message = format!("{host} answered 429: too many requests from this cache{ago}");
             ApiError::unavailable(message, detail, retry_after.unwrap_or(RETRY_AFTER))
+        }
+        Fault::Unavailable { retry_after } => {
+            let message = format!("{host} answered 503 and when to ask again{ago}");
+            ApiError::unavailable(message, detail, *retry_after)
         }
         Fault::Status(status) => ApiError::unavailable(
             format!("{host} answered {status}{ago}"),

@@ -51,7 +51,10 @@ impl Links {
                 }
             }
             Fault::NotFound(_) => *state = State::default(),
-            Fault::RateLimited { .. } | Fault::Status(_) | Fault::Invalid(_) => {
+            Fault::RateLimited { .. }
+            | Fault::Unavailable { .. }
+            | Fault::Status(_)
+            | Fault::Invalid(_) => {
                 state.degraded = false;
             }
         });

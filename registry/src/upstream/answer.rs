@@ -11,6 +11,8 @@ use http::header::{
 
 use cistern_auth::outgoing::Challenge;
 
+use super::Fault;
+
 /// `Docker-Content-Digest`.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -93,6 +95,15 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let until = httpdate::parse_http_date(value).ok()?;
     Some(until.duration_since(date(headers)?).unwrap_or_default())
+}
+
+/// What an answer means that is not to be had now but later: 429, and 503 where it says when.
+pub(super) fn come_back(status: u16, headers: &HeaderMap) -> Fault {
+    match (status, retry_after(headers)) {
+        (429, retry_after) => Fault::RateLimited { retry_after },
+        (503, Some(retry_after)) => Fault::Unavailable { retry_after },
+        (status, _) => Fault::Status(status),
+    }
 }
 
 /// All challenges of all `WWW-Authenticate` fields.

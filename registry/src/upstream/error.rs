@@ -31,6 +31,11 @@ pub enum Fault {
         /// From `Retry-After`, given as seconds or as a date.
         retry_after: Option<Duration>,
     },
+    /// HTTP 503 that named a time to wait, as a cache above us does whose own link is down.
+    Unavailable {
+        /// From `Retry-After`, given as seconds or as a date.
+        retry_after: Duration,
+    },
     /// Any other status that is no success.
     Status(u16),
     /// No answer, or not all of it: the link failed.
@@ -156,6 +161,13 @@ impl fmt::Display for Fault {
                     f,
                     "too many requests (429), to be asked again in {} s",
                     wait.as_secs()
+                )
+            }
+            Self::Unavailable { retry_after } => {
+                write!(
+                    f,
+                    "unavailable (503), to be asked again in {} s",
+                    retry_after.as_secs()
                 )
             }
             Self::Status(status) => write!(f, "answered {status}"),

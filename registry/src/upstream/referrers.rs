@@ -312,6 +312,7 @@ fn is_unserved(fault: &Fault) -> bool {
         }
         Fault::CredentialsRefused { .. }
         | Fault::RateLimited { .. }
+        | Fault::Unavailable { .. }
         | Fault::Unreachable { .. }
         | Fault::Invalid(_) => false,
     }

@@ -105,9 +105,7 @@ impl Shared {
         let own = !arrival.away;
         let fault = match status {
             404 => Fault::NotFound(Said::NotFound),
-            429 => Fault::RateLimited {
-                retry_after: answer::retry_after(arrival.headers()),
-            },
+            429 | 503 => answer::come_back(status, arrival.headers()),
             401 | 403 if own && permission.is_token() => {
                 Fault::NotFound(Said::RefusedThoughTokenGranted(status))
             }

@@ -335,9 +335,7 @@ impl Shared {
                 Fault::NotFound(Said::TokenRefusedWithoutCredentials(status))
                     .at(self.address.label())
             }
-            (429, _) => arrival.fault(Fault::RateLimited {
-                retry_after: answer::retry_after(arrival.headers()),
-            }),
+            (429 | 503, _) => arrival.fault(answer::come_back(status, arrival.headers())),
             _ => arrival.fault(Fault::Status(status)),
         }
     }
