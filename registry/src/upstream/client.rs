@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cistern_auth::outgoing::RealmRules;
 use cistern_oci::{ByteRange, Digest, Manifest, Reference, RepositoryName, Tag};
@@ -13,9 +15,10 @@ use super::address::Address;
 use super::dial::Dialer;
 use super::redirect::{Journey, follow};
 use super::referrers::ReferrersAnswer;
-use super::send::Shared;
+use super::send::{Sender, Shared};
 use super::token::Tokens;
 use super::{Heard, UpstreamBody, UpstreamError, UpstreamOptions, UpstreamSetupError};
+use crate::chain::Asker;
 
 /// Another registry, with its connections, tokens and remembered challenges. Cheap to clone; clones share all of it.
 #[derive(Clone)]
@@ -30,6 +33,24 @@ pub struct ManifestHead {
     pub digest: Option<Digest>,
     /// The manifest itself, where the upstream would not tell its digest otherwise; then `digest` is its digest.
     pub manifest: Option<Manifest>,
+    /// The upstream is a cache that could not confirm this.
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// A manifest as it came.
+#[derive(Clone, Debug)]
+pub struct FetchedManifest {
+    /// The exact bytes, their digest and media type.
+    pub manifest: Manifest,
+    /// The upstream is a cache that could not confirm that its tag means this.
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// A cache above could not ask its own upstream, and has answered with what it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// How long ago it was last confirmed (`Age`), if the cache tells.
+    pub age: Option<Duration>,
 }
 
 /// What an upstream says about a blob without being asked for all of it.
@@ -71,12 +92,36 @@ impl Upstream {
         let tokens = Tokens::new(options.credentials, rules);
         Ok(Self {
             shared: Arc::new(Shared {
-                address,
-                dialer,
-                tokens,
+                address: Arc::new(address),
+                dialer: Arc::new(dialer),
+                tokens: Arc::new(tokens),
                 budget: options.budget,
+                sender: Sender::new(options.pseudonym, &Asker::default()),
+                is_cistern: Arc::new(AtomicBool::new(false)),
             }),
         })
+    }
+
+    /// The same upstream, asked for `asker`: its chain and our name go with every question. Shared work is asked for by
+    /// whoever started it, and our own by nobody.
+    #[must_use]
+    pub fn asked_by(&self, asker: &Asker) -> Self {
+        if asker.below() == self.below() && asker.below() == 0 {
+            return self.clone();
+        }
+        Self {
+            shared: Arc::new(self.shared.asked_by(asker)),
+        }
+    }
+
+    /// How many caches wait below us for what this is asked for.
+    pub fn below(&self) -> u8 {
+        self.shared.sender.below
+    }
+
+    /// Whether it is a Cistern, as far as it has answered at all: asking that one costs no more than the local network.
+    pub fn is_cistern(&self) -> bool {
+        self.shared.is_cistern.load(Ordering::Relaxed)
     }
 
     /// The host, with its port where it is not the scheme's own, for messages: `mcr.microsoft.com`, `127.0.0.2:5001`.
@@ -91,12 +136,15 @@ impl Upstream {
         let journey = Journey {
             method: Method::GET,
             url: self.shared.address.ping(),
-            headers: HeaderMap::new(),
+            headers: self.shared.sender.sign(HeaderMap::new()),
             authorization: None,
             may_leave: true,
         };
         let arrived = follow(&self.shared.dialer, &journey, &Heard::default()).await;
-        arrived.is_ok_and(|arrival| arrival.status() < 500)
+        arrived.is_ok_and(|arrival| {
+            self.shared.note_program(&arrival);
+            arrival.status() < 500
+        })
     }
 
     /// Asks what a tag or digest is. A refusal is believed only after the manifest itself was asked for.
@@ -115,7 +163,7 @@ impl Upstream {
         of: &RepositoryName,
         which: &Reference,
         heard: &Heard,
-    ) -> Result<Manifest, UpstreamError> {
+    ) -> Result<FetchedManifest, UpstreamError> {
         self.shared.get_manifest(of, which, heard).await
     }
 

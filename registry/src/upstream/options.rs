@@ -8,6 +8,7 @@ use cistern_auth::outgoing::CredentialSource;
 use url::Url;
 
 use super::Budget;
+use crate::chain::Pseudonym;
 
 /// Everything that is configured about one upstream.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct UpstreamOptions {
     pub user_agent: String,
     /// What every body read from this upstream has to pass.
     pub budget: Budget,
+    /// The name of this process in the `Via` of every question.
+    pub pseudonym: Pseudonym,
 }
 
 /// How much silence is borne at each stage. There is no limit on the length of a whole body.
@@ -73,6 +76,7 @@ impl UpstreamOptions {
             timeouts: Timeouts::default(),
             user_agent: concat!("cistern/", env!("CARGO_PKG_VERSION")).to_owned(),
             budget: Budget::unlimited(),
+            pseudonym: Pseudonym::random(),
         }
     }
 }
