@@ -46,6 +46,15 @@ pub struct FetchedManifest {
     pub unconfirmed: Option<Unconfirmed>,
 }
 
+/// The tags of a repository.
+#[derive(Clone, Debug)]
+pub struct TagListing {
+    /// The tags, sorted.
+    pub tags: Vec<Tag>,
+    /// The upstream is a cache that could not confirm them.
+    pub unconfirmed: bool,
+}
+
 /// A cache above could not ask its own upstream, and has answered with what it held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unconfirmed {
@@ -192,7 +201,7 @@ impl Upstream {
         of: &RepositoryName,
         at_most: usize,
         heard: &Heard,
-    ) -> Result<Vec<Tag>, UpstreamError> {
+    ) -> Result<TagListing, UpstreamError> {
         self.shared.tags(of, at_most, heard).await
     }
 
