@@ -21,6 +21,8 @@ pub struct Proxy {
     pub ttl: Option<Duration>,
     /// `proxy.checkevery`: a tag confirmed this recently is served without asking.
     pub check_every: Duration,
+    /// The same while the upstream is a Cistern: shorter, unless `proxy.checkevery` is set.
+    pub check_every_of_cistern: Duration,
     /// `proxy.checkdeadline`: how long the upstream may be silent before a known tag is served unconfirmed; never zero.
     pub check_deadline: Duration,
     /// `proxy.whengone`: what happens to a cached tag that the upstream no longer has.
@@ -36,6 +38,10 @@ pub struct Proxy {
     /// How the link is used.
     pub uplink: Uplink,
 }
+
+/// A question to a cache on the same site costs the local network only, and each cache on the way adds its own interval to the time
+/// that a moved tag takes to reach the bottom.
+const EVERY_OF_CISTERN: Duration = Duration::from_secs(5);
 
 /// What happens to a cached tag that the upstream says it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +75,7 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
         .value("proxy.ttl", duration::parse)
         .filter(|ttl| !ttl.is_zero());
     let check_every = reader.value("proxy.checkevery", duration::parse);
+    let is_every_set = reader.set("proxy.checkevery").is_some();
     let check_deadline = reader.value("proxy.checkdeadline", deadline);
     let when_gone = reader.value("proxy.whengone", when_gone);
     let aliases = hosts(reader, "proxy.aliases");
@@ -81,6 +88,9 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
         credentials,
         ttl,
         check_every: check_every?,
+        check_every_of_cistern: check_every
+            .filter(|_| is_every_set)
+            .unwrap_or(EVERY_OF_CISTERN),
         check_deadline: check_deadline?,
         when_gone: when_gone?,
         aliases,

@@ -14,9 +14,7 @@ use super::{Parts, TagKey};
 use crate::config::WhenGone;
 use crate::metrics::{TagCheck, UpstreamKind};
 use crate::repositories::Mirror;
-use crate::upstream::{
-    FetchedManifest, Fault, Heard, ManifestHead, Unconfirmed, UpstreamError,
-};
+use crate::upstream::{Fault, FetchedManifest, Heard, ManifestHead, Unconfirmed, UpstreamError};
 
 /// Why a check or a fetch gave no manifest.
 #[derive(Clone, Debug)]
@@ -135,7 +133,8 @@ pub(super) fn freshness(
 ) -> Freshness {
     let since_check = parts.checked.get(key).map(|at| at.elapsed());
     let host = mirror.upstream.host();
-    judge(record, host, since_check, &parts.policy, parts.clock.now())
+    let every = parts.policy.check_every_of(&mirror.upstream);
+    judge(record, host, since_check, every, parts.clock.now())
 }
 
 impl Task {
@@ -277,7 +276,8 @@ impl Task {
                 self.parts.links.note_answer(host);
                 self.count_found(record, manifest);
                 self.tell_move(&key, record, manifest);
-                self.point(tag, &manifest.digest, self.parts.clock.now()).await;
+                self.point(tag, &manifest.digest, self.parts.clock.now())
+                    .await;
                 self.parts.checked.insert(key, Instant::now());
             }
             Err(Failed::Unconfirmed(told)) => {

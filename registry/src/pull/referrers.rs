@@ -117,7 +117,11 @@ impl Referrers<'_> {
             // What it said is written down where nothing was known.
             Some(Some(Err(Failed::Unconfirmed(_)))) => {
                 let known = self.known(mirror, &subject).await?;
-                self.instead(known, PullError::Upstream(Asked::now(unconfirmed_by(host))), served)
+                self.instead(
+                    known,
+                    PullError::Upstream(Asked::now(unconfirmed_by(host))),
+                    served,
+                )
             }
             Some(Some(Err(Failed::Storage(error)))) => Err(PullError::Storage(error)),
             Some(Some(Err(Failed::Upstream(error)))) => {

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use cistern_oci::Digest;
 use futures_util::StreamExt as _;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
-    AGE, LINK, RETRY_AFTER, VIA, WARNING, WWW_AUTHENTICATE,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap,
+    HeaderName, LINK, RETRY_AFTER, VIA, WARNING, WWW_AUTHENTICATE,
 };
 
 use cistern_auth::outgoing::Challenge;
@@ -265,8 +265,14 @@ mod tests {
         assert_eq!(read(&[ours, ("age", "70")]), aged(Some(70)));
         assert_eq!(read(&[ours, ("age", "-70")]), aged(None));
         let via = ("via", "1.1 cistern-0a1b2c3d, 1.1 nginx");
-        assert_eq!(read(&[("warning", "299 - \"other words\""), via]), aged(None));
-        assert_eq!(read(&[("warning", "110 squid \"Response is Stale\"")]), aged(None));
+        assert_eq!(
+            read(&[("warning", "299 - \"other words\""), via]),
+            aged(None)
+        );
+        assert_eq!(
+            read(&[("warning", "110 squid \"Response is Stale\"")]),
+            aged(None)
+        );
         for fresh in [
             &[][..],
             &[("age", "70"), via],
