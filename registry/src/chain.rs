@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_chain_is_sent_on_without_its_comments() {
         let asker = read(&[
-            "1.0 fred (Apache, (1.1\\) beta), HTTP/1.1 p.example.net:8080",
+            "1.0 fred (Apache, (1.1\\)) beta), HTTP/1.1 p.example.net:8080",
             "1.1 [::1]:80",
         ]);
         assert_eq!(asker.below(), 3);

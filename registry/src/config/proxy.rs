@@ -39,6 +39,8 @@ pub struct Proxy {
     pub uplink: Uplink,
 }
 
+/// A roll-out may be half a minute late, and a herd of children that ask by tag costs two questions a minute.
+const EVERY: Duration = Duration::from_secs(30);
 /// A question to a cache on the same site costs the local network only, and each cache on the way adds its own interval to the time
 /// that a moved tag takes to reach the bottom.
 const EVERY_OF_CISTERN: Duration = Duration::from_secs(5);
@@ -75,7 +77,6 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
         .value("proxy.ttl", duration::parse)
         .filter(|ttl| !ttl.is_zero());
     let check_every = reader.value("proxy.checkevery", duration::parse);
-    let is_every_set = reader.set("proxy.checkevery").is_some();
     let check_deadline = reader.value("proxy.checkdeadline", deadline);
     let when_gone = reader.value("proxy.whengone", when_gone);
     let aliases = hosts(reader, "proxy.aliases");
@@ -87,10 +88,8 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
         remote,
         credentials,
         ttl,
-        check_every: check_every?,
-        check_every_of_cistern: check_every
-            .filter(|_| is_every_set)
-            .unwrap_or(EVERY_OF_CISTERN),
+        check_every: check_every.unwrap_or(EVERY),
+        check_every_of_cistern: check_every.unwrap_or(EVERY_OF_CISTERN),
         check_deadline: check_deadline?,
         when_gone: when_gone?,
         aliases,
