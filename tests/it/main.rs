@@ -10,6 +10,7 @@ mod access;
 mod access_log;
 mod admin;
 mod catalog;
+mod chains;
 mod common;
 mod conditional;
 mod connections;
