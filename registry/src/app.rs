@@ -12,6 +12,7 @@ use cistern_storage::{Clock, OpenError, Options, Storage, StorageError, SystemCl
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::chain::Pseudonym;
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
 use crate::http::admin::{Health, UpstreamReport};
@@ -58,7 +59,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (tasks, stopping) = (TaskTracker::new(), Stopping::default());
         let metrics = Arc::new(Metrics::new());
-        let upstream = upstream_of(config)?;
+        let pseudonym = Pseudonym::random();
+        let upstream = upstream_of(config, &pseudonym)?;
         let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
         if matches!(
             storage.blobs().has_room(Some(1)).await,
@@ -81,6 +83,9 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
         });
+        if let Some(upstream) = repositories.upstream() {
+            pull.watch_link(upstream, stopping.gently.clone());
+        }
         let push = Push::new(PushOptions {
             storage: storage.clone(),
             metrics: Arc::clone(&metrics),
@@ -94,7 +99,7 @@ impl Server {
             push,
             metrics: Arc::clone(&metrics),
             access: access(config)?,
-            settings: settings(config),
+            settings: settings(config, pseudonym),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
         let housekeeping = Housekeeping {
@@ -163,7 +168,10 @@ fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     }
 }
 
-fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> {
+fn upstream_of(
+    config: &Config,
+    pseudonym: &Pseudonym,
+) -> Result<Option<Upstream>, UpstreamSetupError> {
     let Some(remote) = &config.proxy.remote else {
         return Ok(None);
     };
@@ -183,6 +191,7 @@ fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> 
         https_proxy: outgoing.https.as_ref().map(|proxy| proxy.url().to_string()),
         http_proxy: outgoing.http.as_ref().map(|proxy| proxy.url().to_string()),
         no_proxy: outgoing.except.clone(),
+        pseudonym: pseudonym.clone(),
         ..UpstreamOptions::new(remote.url.clone())
     };
     Upstream::new(options).map(Some)
@@ -216,11 +225,13 @@ fn access(config: &Config) -> Result<Access, HtpasswdError> {
 fn tag_policy(config: &Config) -> TagPolicy {
     TagPolicy {
         check_every: config.proxy.check_every,
+        check_every_of_cistern: config.proxy.check_every_of_cistern,
         when_gone: config.proxy.when_gone,
+        strict: config.proxy.uplink.strict.clone(),
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
     let (metrics_on_main, metrics_on_debug, metrics_path) = match &config.http.metrics {
         MetricsAt::Nowhere => (false, false, "/metrics"),
         MetricsAt::DebugAddress(path) => (false, true, path.as_str()),
@@ -234,6 +245,7 @@ fn settings(config: &Config) -> Settings {
         metrics_on_debug,
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
+        pseudonym,
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cistern_oci::RepositoryName;
 use parking_lot::Mutex;
 
+use crate::chain::Asker;
 use crate::upstream::Upstream;
 
 mod image_pattern;
@@ -34,6 +35,18 @@ impl Repository {
         match self {
             Self::Hosted(hosted) => &hosted.name,
             Self::Mirror(mirror) => &mirror.name,
+        }
+    }
+
+    /// The same for `asker`: what has to be asked upstream is asked in its name.
+    #[must_use]
+    pub fn asked_by(self, asker: &Asker) -> Self {
+        match self {
+            Self::Hosted(hosted) => Self::Hosted(hosted),
+            Self::Mirror(mirror) => Self::Mirror(Mirror {
+                upstream: mirror.upstream.asked_by(asker),
+                ..mirror
+            }),
         }
     }
 }

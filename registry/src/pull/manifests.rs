@@ -6,14 +6,14 @@ use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{StorageError, TagRecord};
 
 use super::attachments;
-use super::check::{Checker, Failed, freshness};
+use super::check::{Checker, Failed, Told, freshness};
 use super::freshness::Freshness;
 use super::patience::Patience;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
 use crate::config::WhenGone;
 use crate::metrics::TagCheck;
 use crate::repositories::{Mirror, Repository};
-use crate::upstream::Fault;
+use crate::upstream::{Fault, UpstreamError};
 
 /// Reads manifests.
 pub(super) struct Manifests<'a> {
@@ -70,7 +70,8 @@ impl Manifests<'_> {
         }
         .fetch(digest);
         let heard = fetch.heard().clone();
-        match Patience::HEADERS.wait(&heard, fetch.outcome()).await {
+        let patience = Patience::HEADERS.below(mirror.upstream.below());
+        match patience.wait(&heard, fetch.outcome()).await {
             None => Err(PullError::StillFetching),
             Some(None) => Err(PullError::Interrupted),
             Some(Some(Err(failed))) => Err(error_of(Reference::Digest(digest), failed)),
@@ -137,6 +138,7 @@ impl Manifests<'_> {
         } else {
             Patience::HEADERS
         };
+        let patience = patience.below(mirror.upstream.below());
         let heard = check.heard().clone();
         match patience.wait(&heard, check.outcome()).await {
             None => {
@@ -144,6 +146,9 @@ impl Manifests<'_> {
                 self.without_upstream(held, PullError::StillFetching)
             }
             Some(None) => self.without_upstream(held, PullError::Interrupted),
+            Some(Some(Err(Failed::Unconfirmed(Some(told))))) => {
+                self.unconfirmed(mirror, held, *told)
+            }
             Some(Some(Err(failed))) => {
                 let follow = failed.is_gone() && self.parts.policy.when_gone == WhenGone::Follow;
                 let error = error_of(Reference::Tag(tag.clone()), failed);
@@ -192,6 +197,27 @@ impl Manifests<'_> {
         }
     }
 
+    /// The upstream is a cache that could not confirm the tag: what is held wins over what it says, which may be older.
+    fn unconfirmed(
+        &self,
+        mirror: &Mirror,
+        held: Held,
+        told: Told,
+    ) -> Result<FoundManifest, PullError> {
+        let known = held.manifest.as_ref().map(|manifest| manifest.digest);
+        let is_same = known.is_none_or(|known| known == told.digest);
+        let held = Held {
+            manifest: held.manifest.or(told.manifest),
+            ..held
+        };
+        let error = PullError::Upstream(Asked::now(unconfirmed_by(mirror.upstream.host())));
+        let found = self.without_upstream(held, error)?;
+        Ok(FoundManifest {
+            age: told.age.filter(|_| is_same).or(found.age),
+            ..found
+        })
+    }
+
     /// What is held, marked as stale. Of an attachment that is not held, that there is none; else the error.
     fn without_upstream(&self, held: Held, error: PullError) -> Result<FoundManifest, PullError> {
         let Some(manifest) = held.manifest else {
@@ -203,12 +229,13 @@ impl Manifests<'_> {
             });
         };
         self.parts.metrics.tag_checks.count(TagCheck::Stale);
-        self.parts.served_stale.insert(held.key, ());
+        self.parts.stale.note(&held.key, manifest.digest, "");
         self.parts.storage.blobs().note_use(&manifest.digest);
         Ok(FoundManifest {
             manifest,
             served: Served::Stale,
             stale: true,
+            age: None,
         })
     }
 }
@@ -244,6 +271,7 @@ impl FoundManifest {
             manifest,
             served,
             stale: false,
+            age: None,
         }
     }
 
@@ -259,10 +287,19 @@ impl FoundManifest {
     }
 }
 
+/// What is said of an answer of a cache above that it could not confirm, where such an answer is not enough.
+pub(super) fn unconfirmed_by(host: &str) -> UpstreamError {
+    UpstreamError {
+        host: host.into(),
+        fault: Fault::Invalid("it is a cache that could not confirm this either".to_owned()),
+    }
+}
+
 fn error_of(reference: Reference, failed: Failed) -> PullError {
     match failed {
         Failed::Upstream(error) => manifest_error(reference, Asked::now(error)),
         Failed::Storage(error) => PullError::Storage(error),
+        Failed::Unconfirmed(_) => PullError::StillFetching,
         Failed::Interrupted => PullError::Interrupted,
     }
 }

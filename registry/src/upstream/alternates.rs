@@ -1,6 +1,7 @@
 //! Several addresses of one upstream: who is asked, and who next where one does not answer. Each address has its own tokens,
 //! its own rules of whom credentials may be shown to, its own connections and its own pause.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -8,13 +9,14 @@ use tokio::time::Instant;
 
 use super::send::Shared;
 use super::{Fault, UpstreamError};
+use crate::chain::Asker;
 
 /// All addresses, in the order of the configuration. There is at least one.
 pub(super) struct Addresses {
     first: Shared,
     others: Vec<Shared>,
     /// One that has answered in the place of the first.
-    stand_in: Mutex<Option<StandIn>>,
+    stand_in: Arc<Mutex<Option<StandIn>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,13 +34,32 @@ impl Addresses {
         Self {
             first,
             others,
-            stand_in: Mutex::new(None),
+            stand_in: Arc::default(),
         }
     }
 
     /// The upstream's own address, by which it is known.
     pub(super) fn first(&self) -> &Shared {
         &self.first
+    }
+
+    /// The same addresses, asked for somebody else.
+    pub(super) fn asked_by(&self, asker: &Asker) -> Self {
+        Self {
+            first: self.first.asked_by(asker),
+            others: self
+                .others
+                .iter()
+                .map(|other| other.asked_by(asker))
+                .collect(),
+            stand_in: Arc::clone(&self.stand_in),
+        }
+    }
+
+    /// The address that the next question goes to.
+    pub(super) fn asked_first(&self) -> &Shared {
+        let place = self.stand_in.lock().map_or(0, |stand_in| stand_in.place);
+        self.all().nth(place).unwrap_or(&self.first)
     }
 
     /// Every address.

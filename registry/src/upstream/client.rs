@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cistern_auth::outgoing::RealmRules;
@@ -12,11 +13,11 @@ use url::Url;
 use super::address::Address;
 use super::alternates::Addresses;
 use super::dial::Dialer;
-use super::pause::Gates;
 use super::referrers::ReferrersAnswer;
-use super::send::Shared;
+use super::send::{Sender, Shared};
 use super::token::Tokens;
 use super::{Heard, UpstreamBody, UpstreamError, UpstreamOptions, UpstreamSetupError};
+use crate::chain::Asker;
 
 /// Another registry, with its addresses, connections, tokens and remembered challenges. Cheap to clone; clones share all of
 /// it.
@@ -32,6 +33,33 @@ pub struct ManifestHead {
     pub digest: Option<Digest>,
     /// The manifest itself, where the upstream would not tell its digest otherwise; then `digest` is its digest.
     pub manifest: Option<Manifest>,
+    /// The upstream is a cache that could not confirm this.
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// A manifest as it came.
+#[derive(Clone, Debug)]
+pub struct FetchedManifest {
+    /// The exact bytes, their digest and media type.
+    pub manifest: Manifest,
+    /// The upstream is a cache that could not confirm that its tag means this.
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// The tags of a repository.
+#[derive(Clone, Debug)]
+pub struct TagListing {
+    /// The tags, sorted.
+    pub tags: Vec<Tag>,
+    /// The upstream is a cache that could not confirm them.
+    pub unconfirmed: bool,
+}
+
+/// A cache above could not ask its own upstream, and has answered with what it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// How long ago it was last confirmed (`Age`), if the cache tells.
+    pub age: Option<Duration>,
 }
 
 /// What an upstream says about a blob without being asked for all of it.
@@ -81,6 +109,29 @@ impl Upstream {
         })
     }
 
+    /// The same upstream, asked for `asker`: its chain and our name go with every question. Shared work is asked for by
+    /// whoever started it, and our own by nobody.
+    #[must_use]
+    pub fn asked_by(&self, asker: &Asker) -> Self {
+        if asker.below() == self.below() && asker.below() == 0 {
+            return self.clone();
+        }
+        Self {
+            addresses: Arc::new(self.addresses.asked_by(asker)),
+        }
+    }
+
+    /// How many caches wait below us for what this is asked for.
+    pub fn below(&self) -> u8 {
+        self.addresses.first().sender.below
+    }
+
+    /// Whether it is a Cistern, as far as it has answered at all: asking that one costs no more than the local network.
+    pub fn is_cistern(&self) -> bool {
+        let address = self.addresses.asked_first();
+        address.is_cistern.load(Ordering::Relaxed)
+    }
+
     /// The host, with its port where it is not the scheme's own, for messages: `mcr.microsoft.com`, `127.0.0.2:5001`. Of
     /// several addresses it is the first's: one upstream has one name.
     pub fn host(&self) -> &str {
@@ -119,7 +170,7 @@ impl Upstream {
         of: &RepositoryName,
         which: &Reference,
         heard: &Heard,
-    ) -> Result<Manifest, UpstreamError> {
+    ) -> Result<FetchedManifest, UpstreamError> {
         let addresses = &self.addresses;
         addresses
             .in_turn(|address| address.get_manifest(of, which, heard))
@@ -157,7 +208,7 @@ impl Upstream {
         of: &RepositoryName,
         at_most: usize,
         heard: &Heard,
-    ) -> Result<Vec<Tag>, UpstreamError> {
+    ) -> Result<TagListing, UpstreamError> {
         let addresses = &self.addresses;
         addresses
             .in_turn(|address| address.tags(of, at_most, heard))
@@ -185,11 +236,13 @@ fn shared(options: &UpstreamOptions, address: Address) -> Result<Shared, Upstrea
     let dialer = Dialer::new(options, address.url(), &rules)?;
     let tokens = Tokens::new(options.credentials.clone(), rules);
     Ok(Shared {
-        address,
-        dialer,
-        tokens,
-        gates: Gates::default(),
+        address: Arc::new(address),
+        dialer: Arc::new(dialer),
+        tokens: Arc::new(tokens),
+        gates: Arc::default(),
         budget: options.budget.clone(),
+        sender: Sender::new(options.pseudonym.clone(), &Asker::default()),
+        is_cistern: Arc::default(),
     })
 }
 

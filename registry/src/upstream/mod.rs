@@ -29,7 +29,9 @@ mod token;
 
 pub use body::UpstreamBody;
 pub use budget::{Budget, Priority, Taken};
-pub use client::{BlobAnswer, BlobHead, ManifestHead, Part, Upstream};
+pub use client::{
+    BlobAnswer, BlobHead, FetchedManifest, ManifestHead, Part, TagListing, Unconfirmed, Upstream,
+};
 pub use error::{Fault, LinkFault, Said, UpstreamError, UpstreamSetupError};
 pub use heard::Heard;
 pub use options::{ClientIdentity, Timeouts, UpstreamOptions};

@@ -8,6 +8,7 @@ use cistern_auth::outgoing::CredentialSource;
 use url::Url;
 
 use super::Budget;
+use crate::chain::Pseudonym;
 
 /// Everything that is configured about one upstream.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct UpstreamOptions {
     pub user_agent: String,
     /// What every body read from this upstream has to pass.
     pub budget: Budget,
+    /// The name of this process in the `Via` of every question.
+    pub pseudonym: Pseudonym,
 }
 
 /// A client certificate, in PEM files.
@@ -89,6 +92,7 @@ impl UpstreamOptions {
             timeouts: Timeouts::default(),
             user_agent: concat!("cistern/", env!("CARGO_PKG_VERSION")).to_owned(),
             budget: Budget::unlimited(),
+            pseudonym: Pseudonym::random(),
         }
     }
 }

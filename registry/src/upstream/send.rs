@@ -1,9 +1,12 @@
 //! A question to the upstream with everything it takes: permission, redirects, a new token after a 401. What comes back is an
 //! answer that can be used, or the fault it means.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cistern_oci::RepositoryName;
 use http::Method;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue, VIA};
 use url::Url;
 
 use super::address::Address;
@@ -12,14 +15,28 @@ use super::pause::Gates;
 use super::redirect::{Arrival, Journey, follow};
 use super::token::{Permission, Purpose, Tokens};
 use super::{Budget, Fault, Heard, Said, UpstreamError, answer};
+use crate::chain::{Asker, Pseudonym};
 
-/// What all requests to one address of an upstream share.
+/// What all requests to one address of an upstream share. A clone asks for somebody else, and shares the rest.
+#[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) address: Address,
-    pub(super) dialer: Dialer,
-    pub(super) tokens: Tokens,
-    pub(super) gates: Gates,
+    pub(super) address: Arc<Address>,
+    pub(super) dialer: Arc<Dialer>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) gates: Arc<Gates>,
     pub(super) budget: Budget,
+    pub(super) sender: Sender,
+    /// Whether the last answer had been through a Cistern.
+    pub(super) is_cistern: Arc<AtomicBool>,
+}
+
+/// Through whom a question goes to the upstream.
+#[derive(Clone)]
+pub(super) struct Sender {
+    own: Pseudonym,
+    /// How many caches wait for the answer below us.
+    pub(super) below: u8,
+    via: HeaderValue,
 }
 
 /// A question about a repository.
@@ -62,7 +79,44 @@ impl Failure {
     }
 }
 
+impl Sender {
+    /// Us, for `asker`.
+    pub(super) fn new(own: Pseudonym, asker: &Asker) -> Self {
+        // Tokens and colons, which every header value may hold.
+        let via = HeaderValue::try_from(asker.via(&own));
+        Self {
+            below: asker.below(),
+            via: via.unwrap_or(HeaderValue::from_static("1.1 cistern")),
+            own,
+        }
+    }
+
+    /// Says who asks. To whomever a redirect leads too: it may lead back to us.
+    pub(super) fn sign(&self, mut headers: HeaderMap) -> HeaderMap {
+        headers.insert(VIA, self.via.clone());
+        headers
+    }
+}
+
 impl Shared {
+    /// The same upstream, asked for somebody else.
+    pub(super) fn asked_by(&self, asker: &Asker) -> Self {
+        Self {
+            sender: Sender::new(self.sender.own.clone(), asker),
+            ..self.clone()
+        }
+    }
+
+    /// Takes note of what program answered. One on the way that answers in its place, with 5xx, says nothing of it.
+    pub(super) fn note_program(&self, arrival: &Arrival) {
+        if !arrival.away {
+            let is_cistern = answer::is_from_cistern(arrival.headers());
+            if is_cistern || arrival.status() < 500 {
+                self.is_cistern.store(is_cistern, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Asks once, and not at all while the upstream wants to be left alone. Trying again after a stumble is the caller's,
     /// see [`retrying`](super::retry::retrying).
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Arrival, Failure> {
@@ -121,12 +175,13 @@ impl Shared {
         let journey = Journey {
             method: Method::GET,
             url: self.address.ping(),
-            headers: HeaderMap::new(),
+            headers: self.sender.sign(HeaderMap::new()),
             authorization: None,
             form: None,
             may_leave: true,
         };
         let arrival = follow(&self.dialer, &journey, &Heard::default()).await?;
+        self.note_program(&arrival);
         match arrival.status() {
             status if status >= 500 => Err(arrival.fault(Fault::Status(status))),
             status => Ok(status),
@@ -142,13 +197,14 @@ impl Shared {
         let journey = Journey {
             method: ask.method.clone(),
             url: ask.url.clone(),
-            headers: ask.headers.clone(),
+            headers: self.sender.sign(ask.headers.clone()),
             authorization: permission.header(),
             form: None,
             may_leave: ask.may_leave,
         };
-        follow(&self.dialer, &journey, ask.heard)
-            .await
+        let arrival = follow(&self.dialer, &journey, ask.heard).await;
+        arrival
+            .inspect(|arrival| self.note_program(arrival))
             .map_err(Failure::of)
     }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::server::{Manner, Reply, Seen, Server, ok, reply};
-use super::{RAIN_PENCIL, fault, impatient, name, options, reference, sha256};
+use super::{RAIN_PENCIL, impatient, name, options, reference, sha256};
 
 const BODY: &str = r#"{"schemaVersion":2}"#;
 
@@ -19,9 +19,9 @@ fn with(first: &str, others: &[&str]) -> Upstream {
 }
 
 async fn pull(upstream: &Upstream) -> Result<cistern_oci::Manifest, UpstreamError> {
-    upstream
-        .get_manifest(&name("a"), &reference("1"), &Heard::default())
-        .await
+    let (of, heard) = (name("a"), Heard::default());
+    let fetched = upstream.get_manifest(&of, &reference("1"), &heard).await?;
+    Ok(fetched.manifest)
 }
 
 async fn nobody() -> String {

@@ -15,6 +15,7 @@ async fn pull(
     upstream
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await
+        .map(|fetched| fetched.manifest)
 }
 
 /// How a pull from an address fails: the part of the link, and the detail.
