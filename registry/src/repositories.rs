@@ -43,10 +43,7 @@ impl Repository {
     pub fn asked_by(self, asker: &Asker) -> Self {
         match self {
             Self::Hosted(hosted) => Self::Hosted(hosted),
-            Self::Mirror(mirror) => Self::Mirror(Mirror {
-                upstream: mirror.upstream.asked_by(asker),
-                ..mirror
-            }),
+            Self::Mirror(mirror) => Self::Mirror(mirror.asked_by(asker)),
         }
     }
 }
@@ -67,6 +64,17 @@ pub struct Mirror {
     pub name_there: RepositoryName,
     /// The registry it mirrors.
     pub upstream: Upstream,
+}
+
+impl Mirror {
+    /// The same for `asker`; for nobody in particular, [`Asker::default`].
+    #[must_use]
+    pub fn asked_by(self, asker: &Asker) -> Self {
+        Self {
+            upstream: self.upstream.asked_by(asker),
+            ..self
+        }
+    }
 }
 
 /// The `ns` of a request names a registry that is not mirrored here.

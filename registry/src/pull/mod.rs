@@ -7,6 +7,7 @@ mod attachments;
 mod blobs;
 mod body;
 mod check;
+mod cold;
 mod download;
 mod downloads;
 mod error;
@@ -20,6 +21,7 @@ mod patience;
 mod prober;
 mod referrers;
 mod remembered;
+mod revalidate;
 mod sources;
 mod stale;
 mod tags;
@@ -46,11 +48,13 @@ pub use self::stale::StaleTag;
 pub use crate::upstream::Referrer;
 
 use self::check::Outcome;
+use self::cold::ColdWaits;
 use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
+use self::revalidate::UsedTags;
 use self::stale::StaleTags;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
@@ -191,6 +195,8 @@ pub(crate) struct Parts {
     referrers: Flights<DigestKey, Listed>,
     checked: Cache<TagKey, Instant>,
     stale: StaleTags,
+    used_tags: UsedTags,
+    cold: ColdWaits,
     fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
     fresh_referrers: Cache<DigestKey, Arc<[Referrer]>>,
     refused_tags: Remembered<TagKey>,
@@ -201,6 +207,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Why nobody is asked at an upstream whose link is not online.
+    fn link_error(&self, upstream: &str) -> PullError {
+        let last = self.links.last_error(upstream);
+        last.map_or(PullError::StillFetching, PullError::Upstream)
+    }
+
     /// Counts one question to an upstream, and hands its answer on.
     fn counted<T>(
         &self,
@@ -269,6 +281,8 @@ impl Pull {
             listings: Flights::new(tasks.clone()),
             referrers: Flights::new(tasks.clone()),
             checked: Cache::new(CHECKED_TAGS),
+            used_tags: UsedTags::new(),
+            cold: ColdWaits::default(),
             fresh_listings,
             fresh_referrers,
             refused_tags: Remembered::new(),

@@ -16,7 +16,7 @@ use super::dial::Dialer;
 use super::referrers::ReferrersAnswer;
 use super::send::{Sender, Shared};
 use super::token::Tokens;
-use super::{Heard, UpstreamBody, UpstreamError, UpstreamOptions, UpstreamSetupError};
+use super::{Fault, Heard, UpstreamBody, UpstreamError, UpstreamOptions, UpstreamSetupError};
 use crate::chain::Asker;
 
 /// Another registry, with its addresses, connections, tokens and remembered challenges. Cheap to clone; clones share all of
@@ -148,7 +148,15 @@ impl Upstream {
     /// page. Only 5xx does not count: it may come from a gateway whose registry is away, and one that is ill has nothing to
     /// give either. One that wants to be left alone is not dialled and counts as there.
     pub async fn is_reachable(&self) -> bool {
-        self.addresses.in_turn(Shared::ping_status).await.is_ok()
+        self.addresses.in_turn(Shared::ping).await.is_ok()
+    }
+
+    /// A sign of life: whether anything at all is answered there, 5xx too. It shows that the link works, not that the registry does.
+    pub async fn probe(&self) -> Result<(), UpstreamError> {
+        match self.addresses.in_turn(Shared::ping).await {
+            Err(error) if matches!(error.fault, Fault::Status(_)) => Ok(()),
+            answer => answer,
+        }
     }
 
     /// Asks what a tag or digest is. A refusal is believed only after the manifest itself was asked for.

@@ -167,10 +167,10 @@ impl Shared {
         ))
     }
 
-    /// Asks only whether a registry is there. An answer of any kind is one, but for 5xx.
-    pub(super) async fn ping_status(&self) -> Result<u16, UpstreamError> {
+    /// Asks only whether a registry is there. An answer of any kind is one, but for 5xx; one that limits us is there.
+    pub(super) async fn ping(&self) -> Result<(), UpstreamError> {
         if self.gates.registry.paused_for().is_some() {
-            return Ok(429);
+            return Ok(());
         }
         let journey = Journey {
             method: Method::GET,
@@ -184,7 +184,7 @@ impl Shared {
         self.note_program(&arrival);
         match arrival.status() {
             status if status >= 500 => Err(arrival.fault(Fault::Status(status))),
-            status => Ok(status),
+            _ => Ok(()),
         }
     }
 

@@ -146,7 +146,7 @@ impl Shared {
     ) -> Result<Option<Permission>, Failure> {
         let mut challenges = answer::challenges(headers);
         if challenges.is_empty() && matches!(shown, Permission::Nothing) {
-            challenges = self.ping(ask.heard).await?;
+            challenges = self.challenges_of_ping(ask.heard).await?;
         }
         let upstream = self.address.url();
         let otherwise = Scope::pull(&self.address.name_there(ask.repository));
@@ -237,7 +237,7 @@ impl Shared {
     }
 
     /// The challenges of `/v2/`, for upstreams that give none with what was asked.
-    async fn ping(&self, heard: &Heard) -> Result<Vec<Challenge>, Failure> {
+    async fn challenges_of_ping(&self, heard: &Heard) -> Result<Vec<Challenge>, Failure> {
         let journey = Journey {
             method: Method::GET,
             url: self.address.ping(),
