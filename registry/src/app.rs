@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
-use crate::upstream::{Upstream, UpstreamOptions, UpstreamSetupError};
+use crate::upstream::{ClientIdentity, Upstream, UpstreamOptions, UpstreamSetupError};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -175,8 +175,15 @@ fn upstream_of(
     let Some(remote) = &config.proxy.remote else {
         return Ok(None);
     };
-    let outgoing = &config.outgoing;
+    let (outgoing, uplink) = (&config.outgoing, &config.proxy.uplink);
+    let alternates = uplink.alternates.iter();
+    let identity = uplink.client_identity.as_ref();
     let options = UpstreamOptions {
+        alternates: alternates.map(|remote| remote.url.clone()).collect(),
+        client_identity: identity.map(|identity| ClientIdentity {
+            certificate: identity.certificate.clone(),
+            key: identity.key.clone(),
+        }),
         credentials: credentials(config),
         ca_files: config.proxy.ca_files.clone(),
         insecure: config.proxy.insecure,
@@ -195,9 +202,10 @@ fn credentials(config: &Config) -> CredentialSource {
         CredentialText::Inline(secret) => SecretSource::Inline(secret.clone()),
         CredentialText::File(path) => SecretSource::file(path),
     };
-    match &config.proxy.credentials {
-        None => CredentialSource::None,
-        Some(given) => CredentialSource::Given {
+    match (&config.proxy.uplink.exec, &config.proxy.credentials) {
+        (Some(exec), _) => CredentialSource::command(&exec.command, exec.lifetime),
+        (None, None) => CredentialSource::None,
+        (None, Some(given)) => CredentialSource::Given {
             username: source(&given.username),
             password: source(&given.password),
         },

@@ -98,12 +98,11 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(date(headers)?).unwrap_or_default())
 }
 
-/// What an answer means that is not to be had now but later: 429, and 503 where it says when.
-pub(super) fn come_back(status: u16, headers: &HeaderMap) -> Fault {
-    match (status, retry_after(headers)) {
-        (429, retry_after) => Fault::RateLimited { retry_after },
-        (503, Some(retry_after)) => Fault::Unavailable { retry_after },
-        (status, _) => Fault::Status(status),
+/// What a 503 means: it may say when to come back.
+pub(super) fn unavailable(headers: &HeaderMap) -> Fault {
+    match retry_after(headers) {
+        Some(retry_after) => Fault::Unavailable { retry_after },
+        None => Fault::Status(503),
     }
 }
 

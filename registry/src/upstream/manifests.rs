@@ -70,6 +70,7 @@ impl Shared {
             purpose: Purpose::Pull,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFEST_ACCEPT))]),
             wants_part: false,
+            is_of_blob: false,
             may_leave: true,
             may_renew: true,
             heard,

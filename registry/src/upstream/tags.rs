@@ -94,6 +94,7 @@ impl Shared {
             purpose: Purpose::Tags,
             headers: HeaderMap::new(),
             wants_part: false,
+            is_of_blob: false,
             may_leave: true,
             may_renew: true,
             heard,
