@@ -178,7 +178,8 @@ impl Links {
 
     /// Begins to watch the link to this upstream: whoever does must probe it while it is not online.
     pub(super) fn watch(&self, upstream: &Upstream) -> watch::Receiver<LinkState> {
-        self.add(upstream.host(), Box::new(|| None), true)
+        let pauses = upstream.clone();
+        self.add(upstream.host(), Box::new(move || pauses.paused_for()), true)
     }
 
     /// The same, of a host without an upstream behind it.
@@ -216,16 +217,17 @@ impl Links {
 
     /// A probe got an answer, or none.
     pub(super) fn note_probe(&self, upstream: &str, probed: &Result<(), UpstreamError>) {
-        let outcome = match probed {
-            Ok(()) => ProbeOutcome::Answered,
-            Err(_) => ProbeOutcome::Failed,
+        let is_lost =
+            matches!(probed, Err(error) if matches!(error.fault, Fault::Unreachable { .. }));
+        let outcome = if is_lost {
+            ProbeOutcome::Failed
+        } else {
+            ProbeOutcome::Answered
         };
         self.shared.metrics.probes.count(upstream, outcome);
         self.change(upstream, |breaker, now| match probed {
             Ok(()) => breaker.probe_answered(now),
-            Err(error) if matches!(error.fault, Fault::Unreachable { .. }) => {
-                breaker.probe_failed(error, now);
-            }
+            Err(error) if is_lost => breaker.probe_failed(error, now),
             Err(error) => breaker.failed(error, now),
         });
     }
