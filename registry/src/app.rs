@@ -62,14 +62,7 @@ impl Server {
         let pseudonym = Pseudonym::random();
         let upstream = upstream_of(config, &pseudonym)?;
         let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
-        if matches!(
-            storage.blobs().has_room(Some(1)).await,
-            Err(StorageError::Full)
-        ) {
-            tracing::warn!(
-                "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
-            );
-        }
+        warn_if_full(&storage).await;
         let repositories = Repositories::new(
             upstream,
             config.proxy.names(),
@@ -244,6 +237,17 @@ fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
         pseudonym,
+    }
+}
+
+async fn warn_if_full(storage: &Storage) {
+    if matches!(
+        storage.blobs().has_room(Some(1)).await,
+        Err(StorageError::Full)
+    ) {
+        tracing::warn!(
+            "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
+        );
     }
 }
 
