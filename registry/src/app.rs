@@ -83,9 +83,7 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
         });
-        if let Some(upstream) = repositories.upstream() {
-            pull.watch_link(upstream, stopping.gently.clone());
-        }
+        watch_links(&pull, &repositories, &stopping);
         let push = Push::new(PushOptions {
             storage: storage.clone(),
             metrics: Arc::clone(&metrics),
@@ -246,6 +244,12 @@ fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
         pseudonym,
+    }
+}
+
+fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
+    if let Some(upstream) = repositories.upstream() {
+        pull.watch_link(upstream, stopping.gently.clone());
     }
 }
 

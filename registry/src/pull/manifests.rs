@@ -148,18 +148,19 @@ impl Manifests<'_> {
             mirror,
         }
         .check(tag.clone(), record);
-        let (heard, below) = (check.heard().clone(), mirror.upstream.below());
-        let outcome = if held.is_enough() {
-            let patience = Patience::check(self.parts.check_deadline).below(below);
-            patience.wait(&heard, check.outcome()).await
-        } else {
-            let cold = self.parts.cold.begin(&mirror.name);
-            let patience = cold.patience.below(below);
-            patience.wait(&heard, check.outcome()).await
-        };
-        match outcome {
+        let heard = check.heard().clone();
+        let cold = (!held.is_enough()).then(|| self.parts.cold.begin(&mirror.name));
+        let deadline = self.parts.check_deadline;
+        let patience = cold
+            .as_ref()
+            .map_or_else(|| Patience::check(deadline), |cold| cold.patience);
+        let waited = patience.below(mirror.upstream.below());
+        match waited.wait(&heard, check.outcome()).await {
             None => {
-                self.parts.links.note_silence(mirror.upstream.host());
+                // Of a pull that had hardly any time left nobody can say that it met silence.
+                if patience.silence >= deadline {
+                    self.parts.links.note_silence(mirror.upstream.host());
+                }
                 self.without_upstream(mirror, held, PullError::StillFetching)
             }
             Some(None) => self.without_upstream(mirror, held, PullError::Interrupted),

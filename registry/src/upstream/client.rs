@@ -147,7 +147,16 @@ impl Upstream {
     }
 
     /// A sign of life: whether anything at all is answered there, 5xx too. It shows that the link works, not that the registry does.
+    /// One that wants to be left alone is not dialled, and nothing is learnt.
     pub async fn probe(&self) -> Result<(), UpstreamError> {
+        if let Some(left) = self.paused_for() {
+            return Err(UpstreamError {
+                host: self.host().into(),
+                fault: Fault::RateLimited {
+                    retry_after: Some(left),
+                },
+            });
+        }
         match self.addresses.in_turn(Shared::ping).await {
             Err(error) if matches!(error.fault, Fault::Status(_)) => Ok(()),
             answer => answer,
