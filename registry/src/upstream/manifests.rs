@@ -69,7 +69,6 @@ impl Shared {
             repository: of,
             purpose: Purpose::Pull,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFEST_ACCEPT))]),
-            wants_part: false,
             is_of_blob: false,
             may_leave: true,
             may_renew: true,

@@ -299,7 +299,6 @@ impl Shared {
             repository: of,
             purpose: Purpose::Pull,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(INDEX))]),
-            wants_part: false,
             is_of_blob: false,
             may_leave: false,
             may_renew: true,
