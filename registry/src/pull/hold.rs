@@ -199,7 +199,11 @@ mod tests {
         }
         assert_eq!(second.wait_for(async { 1 }).await, Ok(1));
         crowd.begin_to_wait(&down());
-        assert_eq!(second.wait_for(async { 1 }).await, Ok(1), "the place is free");
+        assert_eq!(
+            second.wait_for(async { 1 }).await,
+            Ok(1),
+            "the place is free"
+        );
         assert_eq!(first.wait_for(async { 1 }).await, Err(down()));
     }
 }
