@@ -1,8 +1,10 @@
 //! The bytes of a download on their way into the store, over as many answers as it takes, and what becomes of it in the end.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use cistern_storage::{BlobWriter, CommitError, StorageError};
 use futures_util::StreamExt as _;
-use std::fmt::Display;
 use tokio::time::Instant;
 
 use super::ask::{Answered, Habits};
@@ -16,6 +18,9 @@ use crate::upstream::{Fault, LinkFault, Priority, UpstreamError};
 
 /// How often an upstream may name another size than before, until what came is given up.
 const CONTRADICTIONS: u32 = 3;
+
+/// After the link was down and is back, a body that was silent for longer than this is not waited for.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// How it stands with one download that has a place in the store.
 pub(super) struct Course {
@@ -156,6 +161,8 @@ impl Download {
             std::pin::pin!(self.over()),
             std::pin::pin!(self.crowd.joined()),
         );
+        let mut returned = Box::pin(self.parts.links.returned(host));
+        let mut heard = Instant::now();
         let mut is_warm = self.crowd.served() == 0;
         if is_warm {
             answer.body.set_priority(Priority::Warm);
@@ -169,8 +176,16 @@ impl Download {
                     answer.body.set_priority(Priority::Interactive);
                     continue;
                 }
+                () = &mut returned => {
+                    if heard.elapsed() > QUIET {
+                        return Err(Stop::Upstream(left_behind(&mirror)));
+                    }
+                    returned.set(self.parts.links.returned(host));
+                    continue;
+                }
                 piece = answer.body.next() => piece,
             };
+            heard = Instant::now();
             let mut piece = match piece {
                 None => break,
                 Some(Ok(piece)) => piece,
@@ -336,6 +351,18 @@ fn invalid(mirror: &Mirror, what: &str) -> UpstreamError {
     UpstreamError {
         host: mirror.upstream.host().into(),
         fault: Fault::Invalid(what.to_owned()),
+    }
+}
+
+/// The link was down and is back; on this connection nothing will come any more.
+fn left_behind(mirror: &Mirror) -> UpstreamError {
+    UpstreamError {
+        host: mirror.upstream.host().into(),
+        fault: Fault::Unreachable {
+            link: LinkFault::Timeout,
+            detail: "nothing came any more on a connection from before the link was lost"
+                .to_owned(),
+        },
     }
 }
 
