@@ -7,8 +7,8 @@ use futures_util::future::select_all;
 use tokio::time::{Instant, sleep_until};
 
 use super::ask::Answered;
+use super::course::{Course, End, stopping};
 use super::failed::Refusals;
-use super::receive::{Course, End, stopping};
 use super::retry::{Meaning, broke_in_passing};
 use super::{Download, DownloadFailed};
 use crate::pull::links::LinkState;
@@ -110,7 +110,7 @@ impl Download {
         let waits = self.crowd.waits().is_some();
         tokio::select! {
             biased;
-            answered = asking => return Ok(answered),
+            answered = asking => Ok(answered),
             () = self.over() => Err(stopping()),
             () = self.deserted(meaning), if waits => Err(suspend("nobody waits for it, and the link is down", course)),
             () = sleep_until(until) => Err(suspend("callers were held for as long as they may be", course)),
