@@ -4,6 +4,7 @@
 //! not know lives beside it in `<root>/cistern/`. This crate knows digests, names and manifests; it must not know HTTP,
 //! upstreams or who is asking.
 
+mod begun;
 mod blob_bytes;
 mod blob_writer;
 mod blobs;
@@ -16,6 +17,7 @@ mod error;
 mod expire;
 mod files;
 mod growing;
+mod hashing;
 mod held;
 mod index;
 mod layout;
@@ -24,7 +26,9 @@ mod listings;
 mod memory;
 mod open;
 mod options;
+mod partial;
 mod piece;
+mod promise;
 mod pump;
 mod reading;
 mod rebuild;
@@ -53,6 +57,7 @@ pub use crate::{
     leases::{Lease, Leases},
     listings::Listing,
     options::{Options, Reserve},
+    partial::{Dropped, Partial, PartialBounds},
     piece::{FilePiece, Piece},
     repositories::{Checked, Referrer, Repositories, TagRecord},
     storage::Storage,
