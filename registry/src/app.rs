@@ -20,7 +20,7 @@ use crate::http::{
     Access, AccessOptions, Http, Limits, ListenError, Listening, Places, Settings, Stopping,
 };
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{ClientIdentity, Upstream, UpstreamOptions, UpstreamSetupError};
@@ -61,8 +61,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let pseudonym = Pseudonym::random();
         let upstream = upstream_of(config, &pseudonym)?;
-        let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
-        warn_if_full(&storage).await;
+        let storage = open_store(config, &clock).await?;
         let repositories = Repositories::new(
             upstream,
             config.proxy.names(),
@@ -75,6 +74,8 @@ impl Server {
             metrics: Arc::clone(&metrics),
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
+            downloading: downloading(config),
+            stop: stopping.gently.clone(),
         });
         watch_links(&pull, &repositories, &stopping);
         let push = Push::new(PushOptions {
@@ -151,6 +152,17 @@ async fn listen(
     Listening::start(Arc::new(http), places, Limits::default(), stopping, tasks).await
 }
 
+async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, OpenError> {
+    let storage = Storage::open(store_options(config, Arc::clone(clock))).await?;
+    let room = storage.blobs().has_room(Some(1)).await;
+    if matches!(room, Err(StorageError::Full)) {
+        tracing::warn!(
+            "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
+        );
+    }
+    Ok(storage)
+}
+
 fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     Options {
         read_only: config.storage.read_only,
@@ -223,6 +235,16 @@ fn tag_policy(config: &Config) -> TagPolicy {
     }
 }
 
+fn downloading(config: &Config) -> Downloading {
+    let uplink = &config.proxy.uplink;
+    Downloading {
+        at_once: uplink.downloads,
+        hold: uplink.hold,
+        hold_limit: uplink.hold_limit,
+        read_ahead: uplink.read_ahead,
+    }
+}
+
 fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
     let (metrics_on_main, metrics_on_debug, metrics_path) = match &config.http.metrics {
         MetricsAt::Nowhere => (false, false, "/metrics"),
@@ -238,17 +260,6 @@ fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
         pseudonym,
-    }
-}
-
-async fn warn_if_full(storage: &Storage) {
-    if matches!(
-        storage.blobs().has_room(Some(1)).await,
-        Err(StorageError::Full)
-    ) {
-        tracing::warn!(
-            "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
-        );
     }
 }
 

@@ -220,6 +220,13 @@ impl From<PullError> for ApiError {
                 json!({ "cause": "fetching" }),
                 RETRY_AFTER,
             ),
+            PullError::NotHeld(down) => Self::unavailable(
+                format!(
+                    "as many callers as this cache holds are waiting for its upstream already: {down}"
+                ),
+                words::detail(&down),
+                RETRY_AFTER,
+            ),
             PullError::Strict(tag, why) => unconfirmed(&tag, Self::from(*why)),
             PullError::Storage(error) => Self::internal(&error),
             PullError::Interrupted => Self::unavailable(
