@@ -134,9 +134,10 @@ impl Upstream {
     }
 
     /// How long the upstream is left alone yet, since it said 429: until then every question that needs it is answered
-    /// [`Fault::RateLimited`](super::Fault::RateLimited) without a dial. Of several addresses it is the first that counts.
+    /// [`Fault::RateLimited`](super::Fault::RateLimited) without a dial. Of several addresses it is the one that would be asked
+    /// now.
     pub fn paused_for(&self) -> Option<Duration> {
-        self.addresses.first().gates.paused_for()
+        self.addresses.asked_first().gates.paused_for()
     }
 
     /// Whether a registry answers there now, whatever it thinks of us: a challenge, a refusal, too many requests, no such
