@@ -211,6 +211,13 @@ impl From<PullError> for ApiError {
                 json!({ "cause": "fetching" }),
                 RETRY_AFTER,
             ),
+            PullError::NotHeld(down) => Self::unavailable(
+                format!(
+                    "as many callers as this cache holds are waiting for its upstream already: {down}"
+                ),
+                words::detail(&down),
+                RETRY_AFTER,
+            ),
             PullError::Storage(error) => Self::internal(&error),
             PullError::Interrupted => Self::unavailable(
                 "the work for this request was interrupted: try again",

@@ -44,6 +44,8 @@ pub enum PullError {
     Upstream(Asked),
     /// The download runs, but its size is not known yet and headers cannot wait longer.
     StillFetching,
+    /// The link is down, and as many callers wait for it as may (`proxy.holdlimit`).
+    NotHeld(UpstreamError),
     /// The store failed.
     Storage(StorageError),
     /// Work for this request ended without an answer (a fault of ours, or shutting down).

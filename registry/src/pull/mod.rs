@@ -7,18 +7,22 @@ mod attachments;
 mod blobs;
 mod body;
 mod check;
+mod crowd;
 mod download;
 mod downloads;
 mod error;
 mod far;
 mod flights;
 mod freshness;
+mod hold;
 mod links;
 mod manifests;
 mod pass_through;
 mod patience;
+mod read_ahead;
 mod referrers;
 mod remembered;
+mod slots;
 mod sources;
 mod tags;
 
@@ -28,8 +32,8 @@ use std::time::Duration;
 use cistern_oci::{ByteRange, Digest, Manifest, RangeRequest, Reference, RepositoryName, Tag};
 use cistern_storage::{Clock, Storage};
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use cistern_storage::{FilePiece, Piece};
@@ -45,8 +49,10 @@ use self::check::Outcome;
 use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
+use self::hold::Hold;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
+use self::slots::Slots;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
 use crate::upstream::{Fault, UpstreamError};
@@ -154,6 +160,23 @@ pub struct PullOptions {
     pub policy: TagPolicy,
     /// How long an upstream may be silent before a caller gets what is known (`proxy.checkdeadline`).
     pub check_deadline: Duration,
+    /// How blobs are downloaded.
+    pub downloading: Downloading,
+    /// Cancelled when the server begins to stop: what nobody waits for is not gone on with.
+    pub stop: CancellationToken,
+}
+
+/// How blobs are downloaded, and what becomes of callers while the link is down.
+#[derive(Clone, Copy, Debug)]
+pub struct Downloading {
+    /// How many at once (`proxy.downloads`).
+    pub at_once: usize,
+    /// How long callers are held after the last byte came (`proxy.hold`).
+    pub hold: Duration,
+    /// How many callers are held at once (`proxy.holdlimit`).
+    pub hold_limit: usize,
+    /// Whether the missing blobs of a served image are downloaded before they are asked for (`proxy.readahead`).
+    pub read_ahead: bool,
 }
 
 type TagKey = (RepositoryName, Tag);
@@ -163,8 +186,6 @@ type DigestKey = (RepositoryName, Digest);
 const CHECKED_TAGS: u64 = 100_000;
 /// Tag lists kept in memory while they are fresh.
 const FRESH_LISTINGS: u64 = 100;
-/// Downloads at once: each costs a connection, a file and one buffer.
-const DOWNLOADS_AT_ONCE: usize = 64;
 
 /// The parts every piece of pull work shares.
 pub(crate) struct Parts {
@@ -175,7 +196,11 @@ pub(crate) struct Parts {
     policy: TagPolicy,
     check_deadline: Duration,
     downloads: Downloads,
-    slots: Semaphore,
+    slots: Slots,
+    hold: Hold,
+    hold_for: Duration,
+    reads_ahead: bool,
+    stop: CancellationToken,
     suspects: Suspects,
     links: Links,
     checks: Flights<TagKey, Outcome>,
@@ -240,6 +265,8 @@ impl Pull {
             metrics,
             policy,
             check_deadline,
+            downloading,
+            stop,
         } = options;
         let fresh_listings = Cache::builder()
             .max_capacity(FRESH_LISTINGS)
@@ -249,11 +276,14 @@ impl Pull {
         let parts = Parts {
             storage,
             clock,
-            metrics,
             policy,
             check_deadline,
             downloads: Downloads::new(),
-            slots: Semaphore::new(DOWNLOADS_AT_ONCE),
+            slots: Slots::new(downloading.at_once),
+            hold: Hold::new(downloading.hold_limit, metrics.held_callers.clone()),
+            hold_for: downloading.hold,
+            reads_ahead: downloading.read_ahead,
+            stop,
             suspects: Suspects::new(),
             links: Links::default(),
             checks: Flights::new(tasks.clone()),
@@ -269,6 +299,7 @@ impl Pull {
             refused_blobs: Remembered::new(),
             refused_listings: Remembered::new(),
             refused_referrers: Remembered::new(),
+            metrics,
             tasks,
         };
         Self {
@@ -297,6 +328,11 @@ impl Pull {
         manifests::Manifests { parts: &self.parts }
             .find(repository, reference)
             .await
+    }
+
+    /// Takes note that a manifest was handed to a caller, who will hardly stop at that: its missing blobs may be sent for.
+    pub fn note_served(&self, repository: &Repository, manifest: &Manifest) {
+        read_ahead::begin(&self.parts, repository, manifest);
     }
 
     /// A page of this repository's tags: those after `after` (exclusive), at most `at_most`.
