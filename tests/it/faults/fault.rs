@@ -97,6 +97,11 @@ impl Fault {
         self.name.contains("a byte per second")
     }
 
+    /// Whether it is over once somebody notices that nothing comes.
+    pub(super) fn waits_for_silence(&self) -> bool {
+        self.name == "silence in the middle of one body"
+    }
+
     /// Whether bytes on their way are other than they should be.
     pub(super) fn falsifies(&self) -> bool {
         self.name.contains("wrong byte")

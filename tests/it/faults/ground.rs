@@ -313,10 +313,16 @@ async fn start(
         names.resolve(Some(upstream));
         builder = mirror_of(&Names::url(upstream)).program(&names.program());
     }
+    // Where one body falls silent, callers have to be held until that is noticed.
+    let hold = if fault.waits_for_silence() {
+        "45s"
+    } else {
+        "3s"
+    };
     let settings = [
         ("CHECKEVERY", "1h"),
         ("CHECKDEADLINE", "3s"),
-        ("HOLD", "3s"),
+        ("HOLD", hold),
     ];
     for (name, value) in settings {
         builder = builder.set(&format!("REGISTRY_PROXY_{name}"), value);

@@ -29,11 +29,6 @@ pub(super) fn faults() -> Vec<Fault> {
     all
 }
 
-/// Whether a row spends most of its time in waiting.
-pub(super) fn slow(fault: &Fault) -> bool {
-    fault.name.starts_with("silence") || fault.crawls()
-}
-
 fn silences() -> Vec<Fault> {
     vec![
         Fault::always(
@@ -193,11 +188,11 @@ fn statuses() -> Vec<Fault> {
         Answer::status(429).header("Retry-After", "1")
     };
     let mut all = Vec::new();
-    all.extend(status!(401, "UWWWWUUU", "UCUSWUUU"));
+    all.extend(status!(401, "NCWWWNNE", "NCNSWNNE"));
     all.extend(status!(403, "UWWWWUUU", "UCUSWUUU"));
     all.extend(status!(404, "NCWWWNNE", "NCNSWNNE"));
     all.extend(status!(408, "UWWWWUUU", "UCUSWUUU"));
-    all.push(Fault::once("429, once", "*", limited, "UCUSWUUU"));
+    all.push(Fault::once("429, once", "*", limited, "UWUSWUUU"));
     all.push(Fault::always("429, always", "*", limited, AWAY));
     all.extend(status!(500, "WWWWWWWW", "UCUSWUUU"));
     all.extend(status!(502, "WWWWWWWW", "UCUSWUUU"));
@@ -250,7 +245,7 @@ fn redirects() -> Vec<Fault> {
         Fault::new(
             "every signed address has expired",
             How::Signs(|_| expired()),
-            "UCUSWUUE",
+            AWAY,
         ),
         Fault::new(
             "the signed address expires in the middle of the body",
@@ -287,13 +282,13 @@ fn ranges() -> Vec<Fault> {
             "FIN at 60 %, then every Content-Range lies",
             "GET",
             |cell, _| cut_and_ranges(cell, Ranges::WrongStart),
-            "CCWWWWWW",
+            "WCWWWWWW",
         ),
         Fault::always(
             "FIN at 60 %, then Range is answered 416",
             "GET",
             |cell, _| cut_and_ranges(cell, Ranges::Refuse(416)),
-            "CCWWWWWW",
+            "WCWWWWWW",
         ),
     ]
 }
