@@ -165,6 +165,8 @@ fn conclude(fault: &Fault, ground: &Ground, cells: Vec<Seen>) -> Row {
                 .map(|complaint| format!("{place}: {complaint}")),
         );
     }
+    let twice = ground.sent_twice(fault);
+    bad.extend(twice.iter().map(|what| format!("{} × {what}", fault.name)));
     let is_false = ground.false_files();
     bad.extend(
         is_false

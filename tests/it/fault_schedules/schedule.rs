@@ -103,6 +103,17 @@ impl Fault {
         }
     }
 
+    /// Whether a body that has begun goes on through it: what is cut is asked for again from there, and what is refused for a
+    /// while is waited for.
+    pub(super) fn is_survived(self) -> bool {
+        match self {
+            Self::CutAt(..) | Self::HangUp(_) | Self::Pause(..) | Self::Slow => true,
+            Self::Status(status) => matches!(status, 408 | 429 | 500..=599),
+            Self::Framing(framing) | Self::FramedAndCut(framing, _) => framing == Framing::Chunked,
+            Self::Flip(_) | Self::Shorten(_) | Self::Lengthen | Self::Ranges(_) => false,
+        }
+    }
+
     /// Whether bytes that were sent may never arrive, or must be sent again.
     pub(super) fn wastes(self) -> bool {
         !matches!(

@@ -97,6 +97,20 @@ impl Fault {
         self.name.contains("a byte per second")
     }
 
+    /// Whether what the upstream sends of a blob arrives, and has not to be sent again.
+    pub(super) fn spares_bytes(&self) -> bool {
+        let loses = [
+            "RST",
+            "silence",
+            "second",
+            "wrong byte",
+            "bodies",
+            "Range",
+            "signed",
+        ];
+        !loses.iter().any(|word| self.name.contains(word))
+    }
+
     /// Whether it is over once somebody notices that nothing comes.
     pub(super) fn waits_for_silence(&self) -> bool {
         self.name == "silence in the middle of one body"

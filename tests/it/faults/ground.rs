@@ -23,6 +23,8 @@ const ENOUGH: Duration = Duration::from_secs(75);
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long a caller looks at a body that comes byte by byte.
 const LOOK: Duration = Duration::from_secs(3);
+/// What the bodies of refusals may come to.
+const WORDS: usize = 4096;
 /// Beyond every time after which a failure is forgotten or the link is looked at again.
 const GOOD_WITHIN: Duration = Duration::from_secs(60);
 
@@ -235,6 +237,28 @@ impl Ground {
             let length = file.metadata().map_or(0, |file| file.len());
             file.file_name().to_string_lossy().contains(hex) && length > 1000
         })
+    }
+
+    /// How much more of the blobs was sent than there is, where what was sent has arrived: nothing is sent twice.
+    pub(super) fn sent_twice(&self, fault: &Fault) -> Vec<String> {
+        let blobs = CELLS.iter().filter(|cell| cell.situation.is_blob());
+        let mut found = Vec::new();
+        for cell in blobs.filter(|_| fault.spares_bytes()) {
+            let asked = self.upstream.requests_of("GET", &cell.path);
+            let sent: u64 = asked.iter().map(|request| request.bytes_sent()).sum();
+            // Of the one that was half here when the cache was killed, no more than the rest, and what was not written yet.
+            let size = match cell.situation {
+                Situation::PartBlob => cell.body.len() * 5 / 8,
+                _ => cell.body.len(),
+            };
+            if sent > (size + WORDS) as u64 {
+                found.push(format!(
+                    "{}: {sent} bytes were sent",
+                    cell.situation.title()
+                ));
+            }
+        }
+        found
     }
 
     /// What the store holds under another name than its digest.
