@@ -14,7 +14,7 @@ mod writing;
 use std::fmt::Display;
 use std::time::Duration;
 
-use cistern_oci::{EndpointError, ErrorCode};
+use cistern_oci::{EndpointError, ErrorCode, Tag};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -104,6 +104,15 @@ impl ApiError {
                 ErrorCode::Unknown,
                 "this cache failed",
             )
+        }
+    }
+
+    /// A question that this cache has asked itself.
+    pub(super) fn is_a_loop() -> Self {
+        let message = "this cache was asked its own question: proxy.remoteurl, here or at a cache above, leads back to it";
+        Self {
+            detail: Some(json!({ "cause": "loop" })),
+            ..Self::new(StatusCode::LOOP_DETECTED, ErrorCode::Unsupported, message)
         }
     }
 
@@ -218,6 +227,7 @@ impl From<PullError> for ApiError {
                 words::detail(&down),
                 RETRY_AFTER,
             ),
+            PullError::Strict(tag, why) => unconfirmed(&tag, Self::from(*why)),
             PullError::Storage(error) => Self::internal(&error),
             PullError::Interrupted => Self::unavailable(
                 "the work for this request was interrupted: try again",
@@ -226,6 +236,26 @@ impl From<PullError> for ApiError {
             ),
         }
     }
+}
+
+/// The operator wants a refusal rather than an old version; the setting is named, since it is what stands between the caller and
+/// what this cache holds.
+fn unconfirmed(tag: &Tag, why: ApiError) -> ApiError {
+    let message = format!(
+        "tag {tag} is here but could not be confirmed, and proxy.strict forbids to serve it so: {}",
+        why.message
+    );
+    let detail = json!({ "cause": "strict", "setting": "proxy.strict", "why": why.detail });
+    let named = why
+        .headers
+        .into_iter()
+        .filter(|(name, _)| *name == header::RETRY_AFTER);
+    let mut error = ApiError::unavailable(message, detail, RETRY_AFTER);
+    for retry_after in named {
+        error.headers = vec![retry_after];
+    }
+    error.cause = why.cause;
+    error
 }
 
 /// 404 if nobody was asked, or whoever was asked said so; whatever else was said is not a 404.
@@ -247,6 +277,7 @@ fn unknown(code: ErrorCode, what: &str, asked: Option<Asked>) -> ApiError {
             }
             Fault::CredentialsRefused { .. }
             | Fault::RateLimited { .. }
+            | Fault::Unavailable { .. }
             | Fault::Status(_)
             | Fault::Unreachable { .. }
             | Fault::Invalid(_) => refused(&asked),
@@ -255,9 +286,14 @@ fn unknown(code: ErrorCode, what: &str, asked: Option<Asked>) -> ApiError {
 }
 
 /// Nothing cached, and the upstream did not do its part.
-fn refused(Asked { error, ago }: &Asked) -> ApiError {
+fn refused(
+    Asked {
+        error,
+        ago: asked_ago,
+    }: &Asked,
+) -> ApiError {
     let UpstreamError { host, fault } = error;
-    let ago = words::ago(*ago);
+    let ago = words::ago(*asked_ago);
     let detail = words::detail(error);
     match fault {
         Fault::NotFound(said) => {
@@ -276,7 +312,18 @@ fn refused(Asked { error, ago }: &Asked) -> ApiError {
         }
         Fault::RateLimited { retry_after } => {
             let message = format!("{host} answered 429: too many requests from this cache{ago}");
-            ApiError::unavailable(message, detail, retry_after.unwrap_or(RETRY_AFTER))
+            let left = retry_after.map(|wait| wait.saturating_sub(*asked_ago));
+            ApiError::unavailable(message, detail, left.unwrap_or(RETRY_AFTER))
+        }
+        Fault::Unavailable { retry_after } => {
+            let message = format!("{host} answered 503 and when to ask again{ago}");
+            ApiError::unavailable(message, detail, retry_after.saturating_sub(*asked_ago))
+        }
+        Fault::Status(508) => {
+            let message = format!(
+                "{host} answered 508{ago}: it was asked its own question, because proxy.remoteurl, here or there, leads back to it"
+            );
+            ApiError::unavailable(message, detail, RETRY_AFTER)
         }
         Fault::Status(status) => ApiError::unavailable(
             format!("{host} answered {status}{ago}"),

@@ -2,17 +2,42 @@
 
 use std::time::{Duration, SystemTime};
 
+use cistern_oci::{RepositoryName, Tag};
 use cistern_storage::TagRecord;
 
 use crate::config::WhenGone;
+use crate::repositories::ImagePattern;
+use crate::upstream::Upstream;
 
 /// The rules a mirror's tags follow.
 #[derive(Clone, Debug)]
 pub struct TagPolicy {
     /// How long a confirmed tag is served without asking again (`proxy.checkevery`).
     pub check_every: Duration,
+    /// The same while the upstream is a Cistern.
+    pub check_every_of_cistern: Duration,
     /// What to do when the upstream says that a cached tag is gone (`proxy.whengone`).
     pub when_gone: WhenGone,
+    /// Tags that are refused rather than served unconfirmed (`proxy.strict`).
+    pub strict: Vec<ImagePattern>,
+}
+
+impl TagPolicy {
+    /// How long a tag is served that this upstream has confirmed.
+    pub fn check_every_of(&self, upstream: &Upstream) -> Duration {
+        if upstream.is_cistern() {
+            self.check_every_of_cistern
+        } else {
+            self.check_every
+        }
+    }
+
+    /// Whether this tag must not be served unconfirmed.
+    pub fn is_strict(&self, repository: &RepositoryName, tag: &Tag) -> bool {
+        self.strict
+            .iter()
+            .any(|pattern| pattern.matches(repository, tag))
+    }
 }
 
 /// What may be done with what is known of a tag.
@@ -36,7 +61,7 @@ pub fn judge(
     record: Option<&TagRecord>,
     source: &str,
     since_check: Option<Duration>,
-    policy: &TagPolicy,
+    check_every: Duration,
     now: SystemTime,
 ) -> Freshness {
     let Some(record) = record else {
@@ -45,11 +70,19 @@ pub fn judge(
     if record.source.as_deref() != Some(source) {
         return Freshness::Stale;
     }
-    let age = since_check.or_else(|| now.duration_since(record.checked_at?).ok());
-    match age {
-        Some(age) if age < policy.check_every => Freshness::Fresh,
+    match confirmed_ago(record, since_check, now) {
+        Some(age) if age < check_every => Freshness::Fresh,
         _ => Freshness::Stale,
     }
+}
+
+/// How long ago a tag was confirmed, by the same rules; `None` when that is not known.
+pub(super) fn confirmed_ago(
+    record: &TagRecord,
+    since_check: Option<Duration>,
+    now: SystemTime,
+) -> Option<Duration> {
+    since_check.or_else(|| now.duration_since(record.checked_at?).ok())
 }
 
 #[cfg(test)]
@@ -77,12 +110,8 @@ mod tests {
     }
 
     fn judged(record: Option<&TagRecord>, since_check: Option<u64>) -> Freshness {
-        let policy = TagPolicy {
-            check_every: EVERY,
-            when_gone: WhenGone::Keep,
-        };
         let since_check = since_check.map(Duration::from_secs);
-        judge(record, SOURCE, since_check, &policy, now())
+        judge(record, SOURCE, since_check, EVERY, now())
     }
 
     #[test]
@@ -138,12 +167,9 @@ mod tests {
 
     #[test]
     fn an_interval_of_zero_asks_every_time() {
-        let policy = TagPolicy {
-            check_every: Duration::ZERO,
-            when_gone: WhenGone::Keep,
-        };
         let record = seen(Some(0), SOURCE);
-        let freshness = judge(Some(&record), SOURCE, Some(Duration::ZERO), &policy, now());
+        let never = Duration::ZERO;
+        let freshness = judge(Some(&record), SOURCE, Some(never), never, now());
         assert_eq!(freshness, Freshness::Stale);
     }
 }

@@ -7,6 +7,7 @@ mod attachments;
 mod blobs;
 mod body;
 mod check;
+mod cold;
 mod crowd;
 mod download;
 mod downloads;
@@ -19,11 +20,14 @@ mod links;
 mod manifests;
 mod pass_through;
 mod patience;
+mod prober;
 mod read_ahead;
 mod referrers;
 mod remembered;
+mod revalidate;
 mod slots;
 mod sources;
+mod stale;
 mod tags;
 
 use std::sync::Arc;
@@ -41,21 +45,25 @@ pub use cistern_storage::{FilePiece, Piece};
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
 pub use self::freshness::{Freshness, TagPolicy, judge};
-pub use self::links::Links;
+pub use self::links::{LinkReport, LinkState, Links};
 pub use self::referrers::ReferrerList;
+pub use self::stale::StaleTag;
 pub use crate::upstream::Referrer;
 
 use self::check::Outcome;
+use self::cold::ColdWaits;
 use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
 use self::hold::Hold;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
+use self::revalidate::UsedTags;
 use self::slots::Slots;
+use self::stale::StaleTags;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
-use crate::upstream::{Fault, UpstreamError};
+use crate::upstream::{Fault, Upstream, UpstreamError};
 
 /// How a request was answered: the log line's outcome and the metrics' label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +130,8 @@ pub struct FoundManifest {
     pub served: Served,
     /// The tag could not be confirmed: say so.
     pub stale: bool,
+    /// How long ago it was confirmed, where that is known of a stale one.
+    pub age: Option<Duration>,
 }
 
 /// A page of a repository's tags, sorted by bytes.
@@ -208,7 +218,9 @@ pub(crate) struct Parts {
     listings: Flights<RepositoryName, Result<Arc<[Tag]>, UpstreamError>>,
     referrers: Flights<DigestKey, Listed>,
     checked: Cache<TagKey, Instant>,
-    served_stale: Cache<TagKey, ()>,
+    stale: StaleTags,
+    used_tags: UsedTags,
+    cold: ColdWaits,
     fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
     fresh_referrers: Cache<DigestKey, Arc<[Referrer]>>,
     refused_tags: Remembered<TagKey>,
@@ -219,6 +231,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Why nobody is asked at an upstream whose link is not online.
+    fn link_error(&self, upstream: &str) -> PullError {
+        let last = self.links.last_error(upstream);
+        last.map_or(PullError::StillFetching, PullError::Upstream)
+    }
+
     /// Counts one question to an upstream, and hands its answer on.
     fn counted<T>(
         &self,
@@ -244,7 +262,7 @@ fn outcome_of(error: &UpstreamError) -> UpstreamOutcome {
         Fault::NotFound(_) => UpstreamOutcome::NotFound,
         Fault::CredentialsRefused { .. } => UpstreamOutcome::Refused,
         Fault::RateLimited { .. } => UpstreamOutcome::RateLimited,
-        Fault::Status(_) | Fault::Invalid(_) => UpstreamOutcome::Broken,
+        Fault::Unavailable { .. } | Fault::Status(_) | Fault::Invalid(_) => UpstreamOutcome::Broken,
         Fault::Unreachable { .. } => UpstreamOutcome::Unreachable,
     }
 }
@@ -275,6 +293,8 @@ impl Pull {
         let fresh_referrers = fresh_lists(policy.check_every);
         let parts = Parts {
             storage,
+            links: Links::new(Arc::clone(&clock), Arc::clone(&metrics)),
+            stale: StaleTags::new(Arc::clone(&clock), metrics.stale_tags.clone()),
             clock,
             policy,
             check_deadline,
@@ -285,13 +305,13 @@ impl Pull {
             reads_ahead: downloading.read_ahead,
             stop,
             suspects: Suspects::new(),
-            links: Links::default(),
             checks: Flights::new(tasks.clone()),
             fetches: Flights::new(tasks.clone()),
             listings: Flights::new(tasks.clone()),
             referrers: Flights::new(tasks.clone()),
             checked: Cache::new(CHECKED_TAGS),
-            served_stale: Cache::new(CHECKED_TAGS),
+            used_tags: UsedTags::new(),
+            cold: ColdWaits::default(),
             fresh_listings,
             fresh_referrers,
             refused_tags: Remembered::new(),
@@ -367,6 +387,17 @@ impl Pull {
         tags::Tags { parts: &self.parts }
             .catalog(after, at_most)
             .await
+    }
+
+    /// Watches the link to this upstream until `stop`: probes it while it is not online, and asks about the tags that were used
+    /// when it is back.
+    pub fn watch_link(&self, upstream: &Upstream, stop: CancellationToken) {
+        prober::watch(&self.parts, upstream, stop);
+    }
+
+    /// The tags that were served unconfirmed and have not been confirmed since, the longest first.
+    pub fn stale_tags(&self) -> Vec<StaleTag> {
+        self.parts.stale.all()
     }
 
     /// How the links to upstreams are.

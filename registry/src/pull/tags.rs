@@ -1,16 +1,16 @@
 //! Listing tags and repositories: the upstream's list, kept a while, sorted and paged here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use cistern_oci::{RepositoryName, Tag};
 
+use super::manifests::unconfirmed_by;
 use super::patience::Patience;
 use super::{Asked, CatalogPage, Parts, PullError, Served, TagPage};
 use crate::metrics::UpstreamKind;
 use crate::repositories::{Mirror, Repository};
-use crate::upstream::{Fault, UpstreamError};
+use crate::upstream::{Fault, TagListing, UpstreamError};
 
 /// More tags than this are not asked for.
 const AT_MOST: usize = 100_000;
@@ -93,6 +93,14 @@ impl Tags<'_> {
         if let Some(asked) = self.parts.refused_listings.get(&mirror.name) {
             return self.instead(mirror, PullError::Upstream(asked)).await;
         }
+        let host = mirror.upstream.host();
+        if self.parts.links.is_degraded(host) {
+            // Nobody is dialled for a list when there is one to show.
+            let held = self.instead(mirror, self.parts.link_error(host)).await;
+            if held.is_ok() {
+                return held;
+            }
+        }
         let (parts, asked) = (Arc::clone(self.parts), mirror.clone());
         let (mut flight, joined) =
             self.parts
@@ -105,24 +113,16 @@ impl Tags<'_> {
                     let listed = parts.counted(UpstreamKind::Tags, asked.upstream.host(), listed);
                     conclude(&parts, &asked, listed).await
                 });
-        let known = self.last_listing(&mirror.name).await?.is_some();
-        let degraded = known && self.parts.links.is_degraded(mirror.upstream.host());
-        let patience = if degraded {
-            Patience {
-                silence: Duration::ZERO,
-                total: Duration::ZERO,
-            }
-        } else if known {
+        let patience = if self.last_listing(&mirror.name).await?.is_some() {
             Patience::check(self.parts.check_deadline)
         } else {
             Patience::HEADERS
         };
+        let patience = patience.below(mirror.upstream.below());
         let heard = flight.heard().clone();
         match patience.wait(&heard, flight.outcome()).await {
             None => {
-                if !degraded {
-                    self.parts.links.note_silence(mirror.upstream.host());
-                }
+                self.parts.links.note_silence(host);
                 self.instead(mirror, PullError::StillFetching).await
             }
             Some(None) => self.instead(mirror, PullError::Interrupted).await,
@@ -178,16 +178,24 @@ fn name_error(name: &RepositoryName, error: PullError) -> PullError {
 async fn conclude(
     parts: &Arc<Parts>,
     mirror: &Mirror,
-    listed: Result<Vec<Tag>, UpstreamError>,
+    listed: Result<TagListing, UpstreamError>,
 ) -> Result<Arc<[Tag]>, UpstreamError> {
     let host = mirror.upstream.host();
-    let mut tags = listed.inspect_err(|error| {
+    let TagListing {
+        mut tags,
+        unconfirmed,
+    } = listed.inspect_err(|error| {
         parts.links.note_error(host, error);
         parts.refused_listings.note(mirror.name.clone(), error);
     })?;
     parts.links.note_answer(host);
     tags.sort_unstable();
     tags.dedup();
+    // A cache above that could not confirm its list fills what is not known, and renews nothing.
+    let known = parts.storage.listing(&mirror.name, KIND).await;
+    if unconfirmed && !matches!(known, Ok(None)) {
+        return Err(unconfirmed_by(host));
+    }
     let lines: Vec<&str> = tags.iter().map(Tag::as_str).collect();
     if let Err(error) = parts
         .storage
@@ -195,6 +203,9 @@ async fn conclude(
         .await
     {
         tracing::debug!(repository = %mirror.name, %error, "tag list is not kept");
+    }
+    if unconfirmed {
+        return Err(unconfirmed_by(host));
     }
     let tags: Arc<[Tag]> = tags.into();
     parts

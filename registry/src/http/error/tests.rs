@@ -109,6 +109,24 @@ fn what_an_upstream_refused_says_what_it_said_and_when_to_come_back() {
         ),
         (
             upstream(
+                Fault::Unavailable {
+                    retry_after: Duration::from_secs(40),
+                },
+                0,
+            ),
+            r#"503 UNAVAILABLE mcr.example answered 503 and when to ask again | {"cause":"status","status":503,"upstream":"mcr.example"} | retry-after: 40"#,
+        ),
+        (
+            upstream(
+                Fault::Unavailable {
+                    retry_after: Duration::from_hours(6),
+                },
+                4,
+            ),
+            r#"503 UNAVAILABLE mcr.example answered 503 and when to ask again, 4 s ago | {"cause":"status","status":503,"upstream":"mcr.example"} | retry-after: 300"#,
+        ),
+        (
+            upstream(
                 Fault::Invalid("a digest that its body does not have".to_owned()),
                 0,
             ),
@@ -117,6 +135,25 @@ fn what_an_upstream_refused_says_what_it_said_and_when_to_come_back() {
         (
             upstream(unreachable(LinkFault::Dns), 0),
             r#"503 UNAVAILABLE mcr.example could not be reached: its name cannot be resolved | {"cause":"dns","upstream":"mcr.example"} | retry-after: 5"#,
+        ),
+    ]);
+}
+
+#[test]
+fn a_strict_tag_that_could_not_be_confirmed_names_the_setting_and_the_reason() {
+    let strict = |why| PullError::Strict("1.5".parse().unwrap(), Box::new(why));
+    let upstream = |fault| strict(PullError::Upstream(asked(fault, 0)));
+    let limited = Fault::RateLimited {
+        retry_after: Some(Duration::from_secs(90)),
+    };
+    check([
+        (
+            upstream(limited),
+            r#"503 UNAVAILABLE tag 1.5 is here but could not be confirmed, and proxy.strict forbids to serve it so: mcr.example answered 429: too many requests from this cache | {"cause":"strict","setting":"proxy.strict","why":{"cause":"rate_limited","status":429,"upstream":"mcr.example"}} | retry-after: 90"#,
+        ),
+        (
+            upstream(Fault::CredentialsRefused { status: 401 }),
+            r#"503 UNAVAILABLE tag 1.5 is here but could not be confirmed, and proxy.strict forbids to serve it so: mcr.example refused this cache's credentials (401) | {"cause":"strict","setting":"proxy.strict","why":{"cause":"credentials","status":401,"upstream":"mcr.example"}} | retry-after: 5"#,
         ),
     ]);
 }
