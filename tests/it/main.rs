@@ -25,6 +25,8 @@ mod error_table;
 mod exact_bytes;
 mod expiry;
 mod far_ranges;
+mod fault_schedules;
+mod faults;
 mod freshness;
 mod full_disk;
 mod harness;
