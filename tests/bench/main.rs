@@ -14,7 +14,6 @@
 )]
 
 mod figures;
-mod link;
 mod machine;
 mod options;
 mod reader;

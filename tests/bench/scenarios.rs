@@ -6,7 +6,7 @@ mod manifests;
 mod memory;
 mod ready;
 mod stream;
-mod uplink;
+mod thin;
 mod uploads;
 mod warm;
 
@@ -43,9 +43,9 @@ pub(crate) const ALL: &[Scenario] = &[
         run: herd::run,
     },
     Scenario {
-        name: "uplink",
+        name: "thin",
         what: "the same behind an uplink of 20 MB/s",
-        run: uplink::run,
+        run: thin::run,
     },
     Scenario {
         name: "memory",

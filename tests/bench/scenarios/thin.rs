@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cistern_tests::images::sha256;
+use cistern_tests::relay::Relay;
 
 use super::herd::{CALLERS, SIZE};
 use super::warm::figure;
 use crate::figures::{Figure, Goal, median};
-use crate::link::Link;
 use crate::options::Options;
 use crate::reader::Sending;
 use crate::rounds::{Rounds, rounds, turns};
@@ -15,22 +15,19 @@ use crate::servers::{Nginx, Server, cistern_of, distribution_of, runtime};
 use crate::upstream::{Thing, Upstream};
 
 /// Bytes per second.
-const RATE: f64 = 20e6;
+const RATE: u64 = 20_000_000;
 /// Who takes longer than so many times the ideal is given up.
 const GIVEN_UP: f64 = 5.0;
 
 /// Fifty callers of a cold 50 MiB blob behind 20 MB/s.
 pub(crate) fn run(options: &Options) -> Vec<Figure> {
     let runtime = runtime();
-    let ideal = SIZE as f64 / RATE;
+    let ideal = SIZE as f64 / RATE as f64;
     let upstream = Upstream::start();
-    let links: Vec<Link> = (0..2)
-        .map(|_| Link::start(upstream.address, RATE))
-        .collect();
-    let url = |link: &Link| format!("http://{}", link.address);
+    let links: Vec<Relay> = (0..2).map(|_| link(&upstream)).collect();
     let servers = [
-        Server::start(&runtime, cistern_of(&url(&links[0]))),
-        Server::Nginx(Nginx::cache_of(links[1].address)),
+        Server::start(&runtime, cistern_of(&links[0].url())),
+        Server::Nginx(Nginx::cache_of(links[1].address())),
     ];
     let ids: Vec<u32> = servers.iter().map(Server::id).collect();
     let mut rounds = rounds(options.rounds, &ids, |round| {
@@ -82,25 +79,28 @@ pub(crate) fn run(options: &Options) -> Vec<Figure> {
     ]
 }
 
+fn link(upstream: &Upstream) -> Relay {
+    let link = Relay::start(upstream.address);
+    link.throttle(Some(RATE));
+    link
+}
+
 /// Distribution, once and by itself: what it still fetches after it was given up would only disturb the others.
 fn distribution(rounds: &mut Rounds<Vec<[f64; 4]>>, upstream: &Upstream, ideal: f64) {
     let runtime = runtime();
-    let link = Link::start(upstream.address, RATE);
-    let server = Server::start(
-        &runtime,
-        distribution_of(&format!("http://{}", link.address)),
-    );
+    let link = link(upstream);
+    let server = Server::start(&runtime, distribution_of(&link.url()));
     let values = herd(&server, &link, upstream, 4999, ideal);
     for round in &mut rounds.results {
         round.push(values);
     }
 }
 
-fn herd(server: &Server, link: &Link, upstream: &Upstream, seed: u64, ideal: f64) -> [f64; 4] {
+fn herd(server: &Server, link: &Relay, upstream: &Upstream, seed: u64, ideal: f64) -> [f64; 4] {
     let blob = Thing::blob(SIZE, seed);
     let path = blob.blob_path();
     upstream.has(path.clone(), &blob);
-    let before = link.crossed();
+    let before = link.received();
     let herd = Sending {
         address: server.address(),
         path: &path,
@@ -112,7 +112,7 @@ fn herd(server: &Server, link: &Link, upstream: &Upstream, seed: u64, ideal: f64
     if herd.complete == CALLERS {
         assert_eq!(sha256(&herd.sample), blob.digest, "{}", server.url(&path));
     }
-    let crossed = (link.crossed() - before) as f64 / SIZE as f64;
+    let crossed = (link.received() - before) as f64 / SIZE as f64;
     upstream.forget(&path);
     let most = herd.first_bytes.iter().copied().fold(0.0, f64::max);
     [most, median(herd.first_bytes), herd.wall / ideal, crossed]
