@@ -55,7 +55,7 @@ impl Line {
     fn assert_paid(&self, answer: &Answered, extra: u64) {
         assert_blob(answer, &self.blob);
         let (received, size) = (self.relay.received(), self.size());
-        println!("{received} bytes over the link for {size}");
+        eprintln!("{received} bytes over the link for {size}");
         assert!(
             received <= size + extra,
             "{received} bytes over the link for {size}:\n{}",
@@ -102,9 +102,9 @@ async fn a_cache_that_is_killed_again_and_again_pays_at_most_4_mib_for_each_time
     const ROUNDS: u64 = 20;
     let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let mut dice = Dice(u64::from(seed.subsec_nanos()));
-    println!("seed {}", dice.0);
-    let mut line = Line::of(4, 160 * MIB).await;
-    line.relay.throttle(Some(100_000_000));
+    eprintln!("seed {}", dice.0);
+    let mut line = Line::of(4, 128 * MIB).await;
+    line.relay.throttle(Some(50_000_000));
     let mut here = 0;
     for round in 0..ROUNDS {
         let before = line.relay.received();
@@ -112,7 +112,7 @@ async fn a_cache_that_is_killed_again_and_again_pays_at_most_4_mib_for_each_time
         // So that all rounds together come nearly to the end, and each ends anywhere.
         let most = (line.size() - here) * 2 / (ROUNDS - round + 1);
         let stop = dice.below(most);
-        println!("round {round}: {here} bytes here, killed after {stop} more");
+        eprintln!("round {round}: {here} bytes here, killed after {stop} more");
         eventually("so much", SOON, || async {
             line.relay.received() >= before + stop
         })

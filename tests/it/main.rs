@@ -3,7 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "test code: a failed step must end the test at once with its place, and tests own their files and tasks"
+    clippy::print_stderr,
+    reason = "test code: a failed step must end the test at once with its place, tests own their files and tasks, and say what they drew"
 )]
 
 mod access;
