@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
-use crate::http::admin::{Health, UpstreamReport};
+use crate::http::admin::{Health, Told};
 use crate::http::{
     Access, AccessOptions, Http, Limits, ListenError, Listening, Places, Settings, Stopping,
 };
@@ -81,6 +81,9 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
         });
+        if let Some(upstream) = repositories.upstream() {
+            pull.watch_link(upstream, stopping.gently.clone());
+        }
         let push = Push::new(PushOptions {
             storage: storage.clone(),
             metrics: Arc::clone(&metrics),
@@ -88,7 +91,7 @@ impl Server {
             deletes: config.storage.delete,
         });
         let http = Http {
-            health: health(&storage, &pull, &repositories),
+            health: health(&storage, &pull),
             repositories: repositories.clone(),
             pull,
             push,
@@ -209,6 +212,7 @@ fn tag_policy(config: &Config) -> TagPolicy {
     TagPolicy {
         check_every: config.proxy.check_every,
         when_gone: config.proxy.when_gone,
+        strict: config.proxy.uplink.strict.clone(),
     }
 }
 
@@ -229,20 +233,15 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn health(storage: &Storage, pull: &Pull, repositories: &Repositories) -> Health {
-    let storage = storage.clone();
-    let (links, upstream) = (pull.links().clone(), repositories.upstream().cloned());
+fn health(storage: &Storage, pull: &Pull) -> Health {
+    let (storage, pull) = (storage.clone(), pull.clone());
     let look = move || {
         let storage = storage.clone();
         async move { storage.check().await }
     };
-    let upstreams = move || {
-        let report = |upstream: &Upstream| UpstreamReport {
-            upstream: upstream.host().to_owned(),
-            degraded: links.is_degraded(upstream.host()),
-            credentials_refused: links.refuses_credentials(upstream.host()),
-        };
-        upstream.iter().map(report).collect()
+    let tell = move || Told {
+        links: pull.links().reports(),
+        stale_tags: pull.stale_tags(),
     };
-    Health::new(look, upstreams)
+    Health::new(look, tell)
 }

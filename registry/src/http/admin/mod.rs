@@ -4,4 +4,4 @@
 pub(super) mod health;
 pub(super) mod metrics;
 
-pub use health::{Health, UpstreamReport};
+pub use health::{Health, Told};

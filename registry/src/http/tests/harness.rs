@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cistern_oci::{Algorithm, Digest, Manifest, RepositoryName};
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::config::WhenGone;
-use crate::http::admin::{Health, UpstreamReport};
+use crate::http::admin::{Health, Told};
 use crate::http::{Access, AccessOptions, Http, Limits, Listening, Places, Settings, Stopping};
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::pull::{LinkReport, LinkState, Pull, PullOptions, StaleTag, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{Upstream, UpstreamOptions};
@@ -198,6 +198,7 @@ fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> 
         policy: TagPolicy {
             check_every: Duration::from_secs(30),
             when_gone: WhenGone::Keep,
+            strict: Vec::new(),
         },
         check_deadline: Duration::from_secs(3),
     })
@@ -211,12 +212,26 @@ fn health(store_is_ill: bool) -> Health {
             Ok(())
         }
     };
-    let report = UpstreamReport {
-        upstream: "up.example".to_owned(),
-        degraded: true,
-        credentials_refused: false,
+    let tag = StaleTag {
+        repository: name("plant/app"),
+        tag: "v1".parse().unwrap(),
+        digest: Digest::of(Algorithm::Sha256, b"v1"),
+        since: UNIX_EPOCH + Duration::from_millis(1_500),
+        why: "up.example: no answer in time".to_owned(),
+        last_asked: UNIX_EPOCH + Duration::from_secs(60),
     };
-    Health::new(check, move || vec![report.clone()])
+    let told = Told {
+        links: vec![LinkReport {
+            upstream: "up.example".to_owned(),
+            state: LinkState::Offline,
+            since: UNIX_EPOCH,
+            last_error: Some("up.example: no answer in time".to_owned()),
+            credentials_refused: false,
+            paused_for: Some(Duration::from_secs(7)),
+        }],
+        stale_tags: vec![tag; 101],
+    };
+    Health::new(check, move || told.clone())
 }
 
 fn name(repository: &str) -> RepositoryName {
