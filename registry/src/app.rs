@@ -19,7 +19,7 @@ use crate::http::{
     Access, AccessOptions, Http, Limits, ListenError, Listening, Places, Settings, Stopping,
 };
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{Upstream, UpstreamOptions, UpstreamSetupError};
@@ -80,6 +80,8 @@ impl Server {
             metrics: Arc::clone(&metrics),
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
+            downloading: downloading(config),
+            stop: stopping.gently.clone(),
         });
         if let Some(upstream) = repositories.upstream() {
             pull.watch_link(upstream, stopping.gently.clone());
@@ -213,6 +215,16 @@ fn tag_policy(config: &Config) -> TagPolicy {
         check_every: config.proxy.check_every,
         when_gone: config.proxy.when_gone,
         strict: config.proxy.uplink.strict.clone(),
+    }
+}
+
+fn downloading(config: &Config) -> Downloading {
+    let uplink = &config.proxy.uplink;
+    Downloading {
+        at_once: uplink.downloads,
+        hold: uplink.hold,
+        hold_limit: uplink.hold_limit,
+        read_ahead: uplink.read_ahead,
     }
 }
 

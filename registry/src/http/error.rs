@@ -212,6 +212,13 @@ impl From<PullError> for ApiError {
                 RETRY_AFTER,
             ),
             PullError::Strict(tag, why) => unconfirmed(&tag, Self::from(*why)),
+            PullError::NotHeld(down) => Self::unavailable(
+                format!(
+                    "as many callers as this cache holds are waiting for its upstream already: {down}"
+                ),
+                words::detail(&down),
+                RETRY_AFTER,
+            ),
             PullError::Storage(error) => Self::internal(&error),
             PullError::Interrupted => Self::unavailable(
                 "the work for this request was interrupted: try again",

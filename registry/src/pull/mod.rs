@@ -8,20 +8,24 @@ mod blobs;
 mod body;
 mod check;
 mod cold;
+mod crowd;
 mod download;
 mod downloads;
 mod error;
 mod far;
 mod flights;
 mod freshness;
+mod hold;
 mod links;
 mod manifests;
 mod pass_through;
 mod patience;
 mod prober;
+mod read_ahead;
 mod referrers;
 mod remembered;
 mod revalidate;
+mod slots;
 mod sources;
 mod stale;
 mod tags;
@@ -32,7 +36,6 @@ use std::time::Duration;
 use cistern_oci::{ByteRange, Digest, Manifest, RangeRequest, Reference, RepositoryName, Tag};
 use cistern_storage::{Clock, Storage};
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,9 +55,11 @@ use self::cold::ColdWaits;
 use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
+use self::hold::Hold;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
 use self::revalidate::UsedTags;
+use self::slots::Slots;
 use self::stale::StaleTags;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
@@ -165,6 +170,23 @@ pub struct PullOptions {
     pub policy: TagPolicy,
     /// How long an upstream may be silent before a caller gets what is known (`proxy.checkdeadline`).
     pub check_deadline: Duration,
+    /// How blobs are downloaded.
+    pub downloading: Downloading,
+    /// Cancelled when the server begins to stop: what nobody waits for is not gone on with.
+    pub stop: CancellationToken,
+}
+
+/// How blobs are downloaded, and what becomes of callers while the link is down.
+#[derive(Clone, Copy, Debug)]
+pub struct Downloading {
+    /// How many at once (`proxy.downloads`).
+    pub at_once: usize,
+    /// How long callers are held after the last byte came (`proxy.hold`).
+    pub hold: Duration,
+    /// How many callers are held at once (`proxy.holdlimit`).
+    pub hold_limit: usize,
+    /// Whether the missing blobs of a served image are downloaded before they are asked for (`proxy.readahead`).
+    pub read_ahead: bool,
 }
 
 type TagKey = (RepositoryName, Tag);
@@ -174,8 +196,6 @@ type DigestKey = (RepositoryName, Digest);
 const CHECKED_TAGS: u64 = 100_000;
 /// Tag lists kept in memory while they are fresh.
 const FRESH_LISTINGS: u64 = 100;
-/// Downloads at once: each costs a connection, a file and one buffer.
-const DOWNLOADS_AT_ONCE: usize = 64;
 
 /// The parts every piece of pull work shares.
 pub(crate) struct Parts {
@@ -186,7 +206,11 @@ pub(crate) struct Parts {
     policy: TagPolicy,
     check_deadline: Duration,
     downloads: Downloads,
-    slots: Semaphore,
+    slots: Slots,
+    hold: Hold,
+    hold_for: Duration,
+    reads_ahead: bool,
+    stop: CancellationToken,
     suspects: Suspects,
     links: Links,
     checks: Flights<TagKey, Outcome>,
@@ -259,6 +283,8 @@ impl Pull {
             metrics,
             policy,
             check_deadline,
+            downloading,
+            stop,
         } = options;
         let fresh_listings = Cache::builder()
             .max_capacity(FRESH_LISTINGS)
@@ -270,11 +296,14 @@ impl Pull {
             links: Links::new(Arc::clone(&clock), Arc::clone(&metrics)),
             stale: StaleTags::new(Arc::clone(&clock), metrics.stale_tags.clone()),
             clock,
-            metrics,
             policy,
             check_deadline,
             downloads: Downloads::new(),
-            slots: Semaphore::new(DOWNLOADS_AT_ONCE),
+            slots: Slots::new(downloading.at_once),
+            hold: Hold::new(downloading.hold_limit, metrics.held_callers.clone()),
+            hold_for: downloading.hold,
+            reads_ahead: downloading.read_ahead,
+            stop,
             suspects: Suspects::new(),
             checks: Flights::new(tasks.clone()),
             fetches: Flights::new(tasks.clone()),
@@ -290,6 +319,7 @@ impl Pull {
             refused_blobs: Remembered::new(),
             refused_listings: Remembered::new(),
             refused_referrers: Remembered::new(),
+            metrics,
             tasks,
         };
         Self {
@@ -318,6 +348,11 @@ impl Pull {
         manifests::Manifests { parts: &self.parts }
             .find(repository, reference)
             .await
+    }
+
+    /// Takes note that a manifest was handed to a caller, who will hardly stop at that: its missing blobs may be sent for.
+    pub fn note_served(&self, repository: &Repository, manifest: &Manifest) {
+        read_ahead::begin(&self.parts, repository, manifest);
     }
 
     /// A page of this repository's tags: those after `after` (exclusive), at most `at_most`.

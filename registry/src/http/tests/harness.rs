@@ -12,13 +12,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::WhenGone;
 use crate::http::admin::{Health, Told};
 use crate::http::{Access, AccessOptions, Http, Limits, Listening, Places, Settings, Stopping};
 use crate::metrics::Metrics;
-use crate::pull::{LinkReport, LinkState, Pull, PullOptions, StaleTag, TagPolicy};
+use crate::pull::{Downloading, LinkReport, LinkState, Pull, PullOptions, StaleTag, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{Upstream, UpstreamOptions};
@@ -201,6 +202,13 @@ fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> 
             strict: Vec::new(),
         },
         check_deadline: Duration::from_secs(3),
+        downloading: Downloading {
+            at_once: 8,
+            hold: Duration::from_secs(240),
+            hold_limit: 100,
+            read_ahead: false,
+        },
+        stop: CancellationToken::new(),
     })
 }
 
