@@ -16,6 +16,7 @@
 mod figures;
 mod machine;
 mod options;
+mod placement;
 mod reader;
 mod report;
 mod rounds;
