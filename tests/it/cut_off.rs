@@ -55,7 +55,6 @@ impl Line {
     fn assert_paid(&self, answer: &Answered, extra: u64) {
         assert_blob(answer, &self.blob);
         let (received, size) = (self.relay.received(), self.size());
-        eprintln!("{received} bytes over the link for {size}");
         assert!(
             received <= size + extra,
             "{received} bytes over the link for {size}:\n{}",
@@ -100,47 +99,44 @@ async fn twenty_callers_over_a_link_that_is_cut_again_and_again_are_all_served_f
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_that_is_killed_again_and_again_pays_at_most_4_mib_for_each_time() {
     const ROUNDS: u64 = 20;
-    let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    let mut dice = Dice(u64::from(seed.subsec_nanos()));
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let mut dice = Dice(u64::from(since.subsec_nanos()));
     eprintln!("seed {}", dice.0);
     let mut line = Line::of(4, 128 * MIB).await;
     line.relay.throttle(Some(50_000_000));
-    let mut here = 0;
+    let mut begun = 0;
     for round in 0..ROUNDS {
         let before = line.relay.received();
         let asked = line.ask();
         // So that all rounds together come nearly to the end, and each ends anywhere.
-        let most = (line.size() - here) * 2 / (ROUNDS - round + 1);
-        let stop = dice.below(most);
-        eprintln!("round {round}: {here} bytes here, killed after {stop} more");
+        let stop = dice.below((line.size() - begun) * 2 / (ROUNDS - round + 1));
         eventually("so much", SOON, || async {
             line.relay.received() >= before + stop
         })
         .await;
         line.cache.kill();
         asked.await.unwrap();
-        here = line.progress_since(before, here);
+        let from = line.begins(begun);
+        eprintln!("round {round}: from {from} on, killed after {stop}");
+        assert!(
+            from >= begun,
+            "it had {begun} bytes, and asked for those from {from} on"
+        );
+        begun = from;
         line.cache.start().await;
     }
-    let before = line.relay.received();
     let answer = line.ask().await.unwrap();
-    line.progress_since(before, here);
+    eprintln!("{} bytes over the link", line.relay.received());
     line.assert_paid(&answer, ROUNDS * LOST_BY_A_KILL);
 }
 
 impl Line {
-    /// How much of the blob has come at most, after a run that began with `here` bytes of it, and with so many over the link before. What it
-    /// asked for shows what was left of those: no less than a kill may cost.
-    fn progress_since(&self, before: u64, here: u64) -> u64 {
+    /// From where on the run that ended has asked for the blob; if it has not asked at all, from where one did before.
+    fn begins(&self, before: u64) -> u64 {
         let asked = self.upstream.requests_of("GET", &self.path);
         self.upstream.forget_requests();
-        let begun = asked.iter().map(|request| begins_at(request)).min();
-        let Some(begun) = begun else { return here };
-        assert!(
-            begun + LOST_BY_A_KILL >= here,
-            "{here} bytes had come, and it was asked for those from {begun} on"
-        );
-        (begun + self.relay.received() - before).min(self.size())
+        let begins = asked.iter().map(|request| begins_at(request));
+        begins.min().unwrap_or(before)
     }
 }
 

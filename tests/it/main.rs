@@ -3,8 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "test code: a failed step must end the test at once with its place, tests own their files and tasks, and say what they drew"
+    reason = "test code: a failed step must end the test at once with its place, and tests own their files and tasks"
 )]
 
 mod access;

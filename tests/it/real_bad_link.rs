@@ -68,7 +68,6 @@ impl BadLink {
         }
         assert!(self.relay.cuts() >= 9, "{}", self.relay.cuts());
         let (received, size) = (self.relay.received(), self.image.blob_bytes() as u64);
-        eprintln!("{received} bytes over the link for {size}");
         assert!(
             received <= size + MIB as u64,
             "{received} bytes over the link for {size}"

@@ -53,3 +53,18 @@ fn marks(name: &str) -> (String, String) {
         format!("<!-- {name}: end -->"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_put_between_its_marks_and_found_there_again() {
+        let page = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("before\n{}after\n", marked("x", "old\n"));
+        std::fs::write(page.path(), &text).unwrap();
+        put_into_file(page.path(), "x", "new\n");
+        let new = std::fs::read_to_string(page.path()).unwrap();
+        assert_eq!(new, text.replace("old", "new"));
+    }
+}

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Vec<Figure> {
 }
 
 /// The rows: what is measured, in which unit, and the goal.
-const ROWS: [(&str, &str, Goal); 8] = [
+const ROWS: [(&str, &str, Goal); 9] = [
     (
         "over the link for one cold pull",
         IMAGES,
@@ -74,14 +74,19 @@ const ROWS: [(&str, &str, Goal); 8] = [
         Goal::Exactly(1.0),
     ),
     ("gateway killed in mid-layer", IMAGES, Goal::AtMost(1.1)),
+    ("pull of a cached image, the link open", "s", Goal::None),
     (
-        "pull of a cached image, link a black hole: first",
+        "the same, the link a black hole: first",
         "s",
         Goal::AtMost(5.0),
     ),
-    ("the same: later", "s", Goal::AtMost(1.0)),
     (
-        "the same after a restart without the link",
+        "the same, the link a black hole: later",
+        "s",
+        Goal::AtMost(1.0),
+    ),
+    (
+        "the same, after a restart in front of a black hole",
         "s",
         Goal::AtMost(5.0),
     ),
@@ -96,6 +101,7 @@ struct Table {
     cut: Cell,
     cut_pulls: Cell,
     killed: Cell,
+    open: Cell,
     first: Cell,
     later: Cell,
     restarted: Cell,
@@ -110,13 +116,14 @@ struct Cell {
 
 impl Table {
     /// In the order of [`ROWS`].
-    fn cells(self) -> [Cell; 8] {
+    fn cells(self) -> [Cell; 9] {
         [
             self.cold,
             self.twenty,
             self.cut,
             self.cut_pulls,
             self.killed,
+            self.open,
             self.first,
             self.later,
             self.restarted,
@@ -218,6 +225,7 @@ impl Run<'_> {
         let mut gateway = self.gateway(None).await;
         self.child.pull_until_well(&gateway.door(), LIMIT).await;
         self.ratio(&gateway).await;
+        self.timed(&gateway, &mut table.open).await;
         tokio::time::sleep(OUTDATED).await;
         gateway.relay.swallow();
         // A pull that hung once hangs again, and is waited for once.
