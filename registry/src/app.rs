@@ -83,9 +83,7 @@ impl Server {
             downloading: downloading(config),
             stop: stopping.gently.clone(),
         });
-        if let Some(upstream) = repositories.upstream() {
-            pull.watch_link(upstream, stopping.gently.clone());
-        }
+        watch_links(&pull, &repositories, &stopping);
         let push = Push::new(PushOptions {
             storage: storage.clone(),
             metrics: Arc::clone(&metrics),
@@ -242,6 +240,12 @@ fn settings(config: &Config) -> Settings {
         metrics_on_debug,
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
+    }
+}
+
+fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
+    if let Some(upstream) = repositories.upstream() {
+        pull.watch_link(upstream, stopping.gently.clone());
     }
 }
 

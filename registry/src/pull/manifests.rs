@@ -148,16 +148,17 @@ impl Manifests<'_> {
         }
         .check(tag.clone(), record);
         let heard = check.heard().clone();
-        let outcome = if held.is_enough() {
-            let patience = Patience::check(self.parts.check_deadline);
-            patience.wait(&heard, check.outcome()).await
-        } else {
-            let cold = self.parts.cold.begin(&mirror.name);
-            cold.patience.wait(&heard, check.outcome()).await
-        };
-        match outcome {
+        let cold = (!held.is_enough()).then(|| self.parts.cold.begin(&mirror.name));
+        let deadline = self.parts.check_deadline;
+        let patience = cold
+            .as_ref()
+            .map_or_else(|| Patience::check(deadline), |cold| cold.patience);
+        match patience.wait(&heard, check.outcome()).await {
             None => {
-                self.parts.links.note_silence(mirror.upstream.host());
+                // Who had hardly any time left has not heard whether the link is silent.
+                if patience.silence >= deadline {
+                    self.parts.links.note_silence(mirror.upstream.host());
+                }
                 self.without_upstream(mirror, held, PullError::StillFetching)
             }
             Some(None) => self.without_upstream(mirror, held, PullError::Interrupted),
