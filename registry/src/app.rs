@@ -59,15 +59,7 @@ impl Server {
         let (tasks, stopping) = (TaskTracker::new(), Stopping::default());
         let metrics = Arc::new(Metrics::new());
         let upstream = upstream_of(config)?;
-        let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
-        if matches!(
-            storage.blobs().has_room(Some(1)).await,
-            Err(StorageError::Full)
-        ) {
-            tracing::warn!(
-                "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
-            );
-        }
+        let storage = open_store(config, &clock).await?;
         let repositories = Repositories::new(
             upstream,
             config.proxy.names(),
@@ -155,6 +147,17 @@ async fn listen(
         admin: (!config.storage.read_only).then_some(admin.as_path()),
     };
     Listening::start(Arc::new(http), places, Limits::default(), stopping, tasks).await
+}
+
+async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, OpenError> {
+    let storage = Storage::open(store_options(config, Arc::clone(clock))).await?;
+    let room = storage.blobs().has_room(Some(1)).await;
+    if matches!(room, Err(StorageError::Full)) {
+        tracing::warn!(
+            "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
+        );
+    }
+    Ok(storage)
 }
 
 fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {

@@ -211,7 +211,6 @@ impl From<PullError> for ApiError {
                 json!({ "cause": "fetching" }),
                 RETRY_AFTER,
             ),
-            PullError::Strict(tag, why) => unconfirmed(&tag, Self::from(*why)),
             PullError::NotHeld(down) => Self::unavailable(
                 format!(
                     "as many callers as this cache holds are waiting for its upstream already: {down}"
@@ -219,6 +218,7 @@ impl From<PullError> for ApiError {
                 words::detail(&down),
                 RETRY_AFTER,
             ),
+            PullError::Strict(tag, why) => unconfirmed(&tag, Self::from(*why)),
             PullError::Storage(error) => Self::internal(&error),
             PullError::Interrupted => Self::unavailable(
                 "the work for this request was interrupted: try again",

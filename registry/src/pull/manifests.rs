@@ -266,6 +266,7 @@ fn why(host: &str, error: &PullError) -> String {
         PullError::NotHeld(down) => down.to_string(),
         PullError::StillFetching => format!("{host}: no answer in time"),
         PullError::Storage(error) => format!("the store failed: {error}"),
+        PullError::NotHeld(down) => down.to_string(),
         PullError::ManifestUnknown(_, None)
         | PullError::BlobUnknown(..)
         | PullError::NameUnknown(..)

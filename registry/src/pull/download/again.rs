@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::time::{Instant, sleep_until};
 
 use super::ask::Answered;
+use super::course::{Course, End, stopping};
 use super::failed::Refusals;
-use super::receive::{Course, End, stopping};
 use super::retry::{Meaning, broke_in_passing};
 use super::{Download, DownloadFailed};
+use crate::pull::links::LinkState;
 use crate::upstream::UpstreamError;
 
 /// A link that broke a moment ago may be tried once more for so long, however short callers are held.
@@ -108,7 +110,7 @@ impl Download {
         let waits = self.crowd.waits().is_some();
         tokio::select! {
             biased;
-            answered = asking => return Ok(answered),
+            answered = asking => Ok(answered),
             () = self.over() => Err(stopping()),
             () = self.deserted(meaning), if waits => Err(suspend("nobody waits for it, and the link is down", course)),
             () = sleep_until(until) => Err(suspend("callers were held for as long as they may be", course)),
@@ -123,9 +125,22 @@ impl Download {
         self.crowd.deserted().await;
     }
 
-    /// Resolves when a link that was known to be down works again.
+    /// Resolves when a link that is known to be down works again; never if none is.
     async fn link_is_back(&self) {
-        std::future::pending::<()>().await;
+        let links = &self.parts.links;
+        let mut hosts: Vec<Box<str>> = Vec::new();
+        for mirror in self.sources.in_order(None) {
+            let host = mirror.upstream.host();
+            if links.state(host) == LinkState::Offline
+                && !hosts.iter().any(|known| **known == *host)
+            {
+                hosts.push(host.into());
+            }
+        }
+        if hosts.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        select_all(hosts.iter().map(|host| Box::pin(links.back(host)))).await;
     }
 }
 

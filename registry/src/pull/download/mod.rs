@@ -5,7 +5,10 @@
 
 mod again;
 mod ask;
+mod course;
 mod failed;
+mod finish;
+mod incoming;
 mod receive;
 mod retry;
 mod suspects;
@@ -17,7 +20,7 @@ use cistern_storage::{Growing, Partial, StartRefused, StorageError, StoredBlob};
 use tokio::time::Instant;
 
 use self::ask::{Answered, Habits};
-use self::receive::Course;
+use self::course::Course;
 use super::Parts;
 use super::crowd::Crowd;
 use super::sources::Sources;
