@@ -263,7 +263,6 @@ fn why(host: &str, error: &PullError) -> String {
         PullError::Upstream(asked) | PullError::ManifestUnknown(_, Some(asked)) => {
             asked.error.to_string()
         }
-        PullError::NotHeld(down) => down.to_string(),
         PullError::StillFetching => format!("{host}: no answer in time"),
         PullError::Storage(error) => format!("the store failed: {error}"),
         PullError::NotHeld(down) => down.to_string(),
