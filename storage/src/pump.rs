@@ -150,6 +150,8 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
             (self.target.clone(), self.hasher.clone(), self.written);
         let writing = self.target.growth.core.off(move |core| {
             let file = &target.growth.file;
+            let come: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+            target.making.will_have(written + come)?;
             for chunk in chunks {
                 core.disk
                     .write_at(file, &chunk, written)
@@ -157,7 +159,7 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
                 hasher.update(&chunk);
                 written += chunk.len() as u64;
             }
-            target.making.has_written(written)?;
+            target.making.has(written);
             Ok((hasher, written))
         });
         (self.hasher, self.written) = writing.await?;
