@@ -104,14 +104,14 @@ async fn a_cache_that_is_killed_again_and_again_pays_at_most_4_mib_for_each_time
     eprintln!("seed {}", dice.0);
     let mut line = Line::of(4, 128 * MIB).await;
     line.relay.throttle(Some(50_000_000));
-    let mut begun = 0;
+    let (mut begun, mut here) = (0, 0);
     for round in 0..ROUNDS {
         let before = line.relay.received();
         let asked = line.ask();
         // So that all rounds together come nearly to the end, and each ends anywhere.
-        let stop = dice.below((line.size() - begun) * 2 / (ROUNDS - round + 1));
-        eventually("so much", SOON, || async {
-            line.relay.received() >= before + stop
+        let stop = dice.below((line.size() - here) * 2 / (ROUNDS - round + 1));
+        eventually("so much, or all", SOON, || async {
+            line.relay.received() >= before + stop || asked.is_finished()
         })
         .await;
         line.cache.kill();
@@ -123,6 +123,7 @@ async fn a_cache_that_is_killed_again_and_again_pays_at_most_4_mib_for_each_time
             "it had {begun} bytes, and asked for those from {from} on"
         );
         begun = from;
+        here = line.size().min(from + line.relay.received() - before);
         line.cache.start().await;
     }
     let answer = line.ask().await.unwrap();
