@@ -87,8 +87,8 @@ async fn a_link_that_stays_away_for_seconds_costs_no_byte_twice_either() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_callers_over_a_link_that_is_cut_again_and_again_are_all_served_from_one_copy() {
-    let line = Line::of(3, 30 * MIB).await;
-    line.relay.cut_every(7 * MIB as u64);
+    let line = Line::of(3, 15 * MIB).await;
+    line.relay.cut_every(3 * MIB as u64);
     let callers: Vec<_> = (0..20).map(|_| line.ask()).collect();
     for caller in callers {
         line.assert_paid(&caller.await.unwrap(), MIB as u64);

@@ -4,7 +4,7 @@ use cistern_storage::{BlobWriter, StorageError};
 use tokio::time::Instant;
 
 use super::DownloadFailed;
-use super::ask::Habits;
+use super::ask::{Habits, StartAt};
 use super::failed::Refusals;
 use super::retry::Backoff;
 use crate::metrics::ResumedAfter;
@@ -60,6 +60,14 @@ impl Course {
             stopped: goes_on.then_some(ResumedAfter::Partial),
             contradictions: 0,
             started,
+        }
+    }
+
+    /// From where it goes on.
+    pub(super) fn from(&self) -> StartAt {
+        StartAt {
+            byte: self.writer.written(),
+            size: self.size,
         }
     }
 
