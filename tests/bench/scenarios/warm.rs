@@ -122,6 +122,7 @@ pub(crate) fn figure<const N: usize>(
         cistern: of(0),
         nginx: of(1),
         distribution: of(2),
+        distribution_says: None,
         noise: rounds.noise,
     }
 }
