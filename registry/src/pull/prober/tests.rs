@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::config::WhenGone;
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::upstream::UpstreamOptions;
 
 const HOST: &str = "registry.example";
@@ -126,6 +126,13 @@ async fn who_watches_a_link_stops_with_the_server() {
             strict: Vec::new(),
         },
         check_deadline: Duration::from_secs(3),
+        downloading: Downloading {
+            at_once: 1,
+            hold: Duration::from_secs(1),
+            hold_limit: 1,
+            read_ahead: false,
+        },
+        stop: stop.clone(),
     });
     // Nobody listens there: the port of a socket that is gone.
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
