@@ -11,6 +11,7 @@ mod budget;
 mod client;
 mod dial;
 mod error;
+mod exchange;
 mod heard;
 mod identity;
 mod link;
