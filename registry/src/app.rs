@@ -12,6 +12,7 @@ use cistern_storage::{Clock, OpenError, Options, Storage, StorageError, SystemCl
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::chain::Pseudonym;
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
 use crate::http::admin::{Health, Told};
@@ -22,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
-use crate::upstream::{Upstream, UpstreamOptions, UpstreamSetupError};
+use crate::upstream::{ClientIdentity, Upstream, UpstreamOptions, UpstreamSetupError};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (tasks, stopping) = (TaskTracker::new(), Stopping::default());
         let metrics = Arc::new(Metrics::new());
-        let upstream = upstream_of(config)?;
+        let pseudonym = Pseudonym::random();
+        let upstream = upstream_of(config, &pseudonym)?;
         let storage = open_store(config, &clock).await?;
         let repositories = Repositories::new(
             upstream,
@@ -75,9 +77,7 @@ impl Server {
             downloading: downloading(config),
             stop: stopping.gently.clone(),
         });
-        if let Some(upstream) = repositories.upstream() {
-            pull.watch_link(upstream, stopping.gently.clone());
-        }
+        watch_links(&pull, &repositories, &stopping);
         let push = Push::new(PushOptions {
             storage: storage.clone(),
             metrics: Arc::clone(&metrics),
@@ -91,7 +91,7 @@ impl Server {
             push,
             metrics: Arc::clone(&metrics),
             access: access(config)?,
-            settings: settings(config),
+            settings: settings(config, pseudonym),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
         let housekeeping = Housekeeping {
@@ -171,12 +171,22 @@ fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     }
 }
 
-fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> {
+fn upstream_of(
+    config: &Config,
+    pseudonym: &Pseudonym,
+) -> Result<Option<Upstream>, UpstreamSetupError> {
     let Some(remote) = &config.proxy.remote else {
         return Ok(None);
     };
-    let outgoing = &config.outgoing;
+    let (outgoing, uplink) = (&config.outgoing, &config.proxy.uplink);
+    let alternates = uplink.alternates.iter();
+    let identity = uplink.client_identity.as_ref();
     let options = UpstreamOptions {
+        alternates: alternates.map(|remote| remote.url.clone()).collect(),
+        client_identity: identity.map(|identity| ClientIdentity {
+            certificate: identity.certificate.clone(),
+            key: identity.key.clone(),
+        }),
         credentials: credentials(config),
         ca_files: config.proxy.ca_files.clone(),
         insecure: config.proxy.insecure,
@@ -184,6 +194,7 @@ fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> 
         https_proxy: outgoing.https.as_ref().map(|proxy| proxy.url().to_string()),
         http_proxy: outgoing.http.as_ref().map(|proxy| proxy.url().to_string()),
         no_proxy: outgoing.except.clone(),
+        pseudonym: pseudonym.clone(),
         ..UpstreamOptions::new(remote.url.clone())
     };
     Upstream::new(options).map(Some)
@@ -194,9 +205,10 @@ fn credentials(config: &Config) -> CredentialSource {
         CredentialText::Inline(secret) => SecretSource::Inline(secret.clone()),
         CredentialText::File(path) => SecretSource::file(path),
     };
-    match &config.proxy.credentials {
-        None => CredentialSource::None,
-        Some(given) => CredentialSource::Given {
+    match (&config.proxy.uplink.exec, &config.proxy.credentials) {
+        (Some(exec), _) => CredentialSource::command(&exec.command, exec.lifetime),
+        (None, None) => CredentialSource::None,
+        (None, Some(given)) => CredentialSource::Given {
             username: source(&given.username),
             password: source(&given.password),
         },
@@ -216,6 +228,7 @@ fn access(config: &Config) -> Result<Access, HtpasswdError> {
 fn tag_policy(config: &Config) -> TagPolicy {
     TagPolicy {
         check_every: config.proxy.check_every,
+        check_every_of_cistern: config.proxy.check_every_of_cistern,
         when_gone: config.proxy.when_gone,
         strict: config.proxy.uplink.strict.clone(),
     }
@@ -231,7 +244,7 @@ fn downloading(config: &Config) -> Downloading {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
     let (metrics_on_main, metrics_on_debug, metrics_path) = match &config.http.metrics {
         MetricsAt::Nowhere => (false, false, "/metrics"),
         MetricsAt::DebugAddress(path) => (false, true, path.as_str()),
@@ -245,6 +258,13 @@ fn settings(config: &Config) -> Settings {
         metrics_on_debug,
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
+        pseudonym,
+    }
+}
+
+fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
+    if let Some(upstream) = repositories.upstream() {
+        pull.watch_link(upstream, stopping.gently.clone());
     }
 }
 

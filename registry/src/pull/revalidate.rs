@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::check::{Checker, freshness};
 use super::freshness::Freshness;
 use super::{Parts, TagKey};
+use crate::chain::Asker;
 use crate::repositories::Mirror;
 
 /// How many used tags are remembered.
@@ -98,6 +99,8 @@ async fn revalidate(parts: &Arc<Parts>, key: TagKey, mirror: Mirror) -> bool {
     if freshness(parts, &mirror, &key, record.as_ref()) != Freshness::Stale {
         return false;
     }
+    // Nobody waits below us for this.
+    let mirror = mirror.asked_by(&Asker::default());
     let checker = Checker {
         parts,
         mirror: &mirror,

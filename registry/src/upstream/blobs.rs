@@ -154,6 +154,7 @@ impl Shared {
             repository: of,
             purpose: Purpose::Pull,
             wants_part: value.is_some(),
+            is_of_blob: true,
             may_leave: true,
             headers: value
                 .map(|value| (RANGE, value))

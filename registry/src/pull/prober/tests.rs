@@ -60,7 +60,7 @@ async fn probes_grow_rare_but_never_rarer_than_every_36_seconds() {
     let (at, was_lost, state) = probes(40).await;
     assert_eq!((at.len(), was_lost, state), (41, true, LinkState::Online));
     for (before, pair) in (1_u32..).zip(at.windows(2)) {
-        let pause = (pair[1] - pair[0]).as_secs_f64();
+        let pause = pair[1].abs_diff(pair[0]).as_secs_f64();
         let meant = 2.0_f64.powf(f64::from(before)).min(30.0);
         assert!(
             pause > meant * 0.79 && pause < meant * 1.21,
