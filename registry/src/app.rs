@@ -100,6 +100,7 @@ impl Server {
             metrics,
             clock,
             ttl: config.proxy.ttl,
+            partials: config.storage.partials,
             stop: stopping.gently.clone(),
         };
         housekeeping.start(&tasks);

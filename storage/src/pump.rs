@@ -131,16 +131,17 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
 
     /// Hashes what is in the file already, unless nobody wants to know any more.
     async fn hash_partial(&mut self) -> Result<(), StorageError> {
-        let mut hashed = 0;
-        while hashed < self.written && matches!(self.intake.ended(), None | Some(End::Whole)) {
-            let until = self.written.min(hashed + HASHED_AT_ONCE);
-            let (file, mut hasher) = (Arc::clone(&self.target.growth.file), self.hasher.clone());
+        let mut from = 0;
+        while from < self.written && matches!(self.intake.ended(), None | Some(End::Whole)) {
+            let to = self.written.min(from + HASHED_AT_ONCE);
+            let growth = Arc::clone(&self.target.growth);
+            let mut hasher = self.hasher.clone();
             let hashing = self.target.growth.core.off(move |core| {
-                core.hash_part(&file, (hashed, until), &mut hasher)?;
+                core.hash_part(&growth.file, (from, to), &mut hasher)?;
                 Ok(hasher)
             });
             self.hasher = hashing.await?;
-            hashed = until;
+            from = to;
         }
         Ok(())
     }

@@ -42,7 +42,11 @@ async fn of_too_many_partials_the_oldest_go() {
     // The first is gone on with, so it is not the oldest any more.
     leave_more(&storage, &left[0]).await;
     let expire = async |bounds| storage.blobs().expire_partials(bounds).await.unwrap();
-    assert_eq!(expire(bounds()).await, Dropped::default());
+    let none = Dropped {
+        left: 5,
+        ..Dropped::default()
+    };
+    assert_eq!(expire(bounds()).await, none);
     let dropped = expire(PartialBounds {
         most: 4,
         ..bounds()
