@@ -24,6 +24,7 @@ mod layout;
 mod leases;
 mod listings;
 mod memory;
+mod new_file;
 mod open;
 mod options;
 mod partial;

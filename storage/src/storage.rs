@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Blobs, Expired, Leases, Listing, OpenError, Options, Repositories, StorageError, Uploads,
-    blob_writer::NewFile, core::Core, expire::Round, open, rebuild,
+    core::Core, expire::Round, new_file::NewFile, open, rebuild,
 };
 
 struct Parts {
