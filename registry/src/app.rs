@@ -81,6 +81,9 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
         });
+        if let Some(upstream) = repositories.upstream() {
+            pull.watch_link(upstream, stopping.gently.clone());
+        }
         let push = Push::new(PushOptions {
             storage: storage.clone(),
             metrics: Arc::clone(&metrics),
@@ -209,6 +212,7 @@ fn tag_policy(config: &Config) -> TagPolicy {
     TagPolicy {
         check_every: config.proxy.check_every,
         when_gone: config.proxy.when_gone,
+        strict: config.proxy.uplink.strict.clone(),
     }
 }
 

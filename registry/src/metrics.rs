@@ -17,14 +17,15 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use counters::{
-    Counters, HostCounters, HostOutcomes, RequestCounters, UpstreamRequests, WriteCounters,
+    Counters, HostCounters, HostGauges, HostOutcomes, RequestCounters, UpstreamRequests,
+    WriteCounters,
 };
 pub use labels::{
-    Action, DownloadOutcome, Label, PassedThrough, StatusLabel, TagCheck, Unfinished, UpstreamKind,
-    UpstreamOutcome, WriteOutcome, Written,
+    Action, DownloadOutcome, Label, PassedThrough, ProbeOutcome, StatusLabel, TagCheck, Unfinished,
+    UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
 };
 
-use crate::pull::Served;
+use crate::pull::{LinkState, Served};
 use crate::upstream::Priority;
 
 /// The Content-Type of what [`Metrics::render`] writes.
@@ -93,8 +94,16 @@ metrics! {
         upstream_requests: UpstreamRequests = "upstream_requests", UpstreamRequests::default();
         /// Answers in which an upstream refused the credentials configured for it.
         credentials_refused: HostCounters = "credentials_refused", HostCounters::default();
+        /// How the link to an upstream is: 0 online, 1 degraded, 2 offline.
+        link_state: HostGauges = "link_state", HostGauges::default();
+        /// Changes of a link, by host and the state it came into.
+        link_changes: HostOutcomes<LinkState> = "link_changes", HostOutcomes::new("state");
+        /// Signs of life asked for while a link was not online, by host and outcome.
+        probes: HostOutcomes<ProbeOutcome> = "probes", HostOutcomes::new("outcome");
         /// Tags judged, by outcome.
         tag_checks: Counters<TagCheck> = "tag_checks", Counters::new("outcome");
+        /// Tags that were served unconfirmed and have not been confirmed since.
+        stale_tags: Gauge = "stale_tags", Gauge::default();
         /// Tags that were served stale and proved to have moved.
         stale_tags_moved: Counter = "stale_tags_moved", Counter::default();
         /// Writes to hosted repositories, by what was to be written and what became of it.

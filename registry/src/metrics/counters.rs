@@ -9,6 +9,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::labels::{
     Action, Label, StatusLabel, UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
@@ -214,6 +215,19 @@ impl HostCounters {
     }
 }
 
+/// One gauge per upstream host.
+#[derive(Clone, Debug, Default)]
+pub struct HostGauges(Family<HostLabels, Gauge>);
+
+impl HostGauges {
+    /// The gauge of `host`.
+    pub fn of(&self, host: &str) -> Gauge {
+        self.0.get_or_create_owned(&HostLabels {
+            upstream: host.to_owned(),
+        })
+    }
+}
+
 /// One counter per upstream host and value of a closed set.
 #[derive(Debug)]
 pub struct HostOutcomes<L> {
@@ -285,6 +299,7 @@ macro_rules! written_as_family {
 
 written_as_family! {
     HostCounters => 0, [];
+    HostGauges => 0, [];
     UpstreamRequests => 0, [];
     HostOutcomes<L> => counters, [<L: Label>];
 }

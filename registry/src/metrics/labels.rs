@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::pull::Served;
+use crate::pull::{LinkState, Served};
 use crate::upstream::Priority;
 
 /// A closed set of label values. `ALL[i].index() == i` for every value.
@@ -189,6 +189,14 @@ labels! {
         Unreachable = "unreachable",
     }
 
+    /// What became of a sign of life that was asked for.
+    pub enum ProbeOutcome {
+        /// It came.
+        Answered = "answered",
+        /// It did not.
+        Failed = "failed",
+    }
+
     /// How a tag was judged.
     pub enum TagCheck {
         /// Checked a short time ago: the upstream was not asked.
@@ -231,6 +239,24 @@ impl From<StatusCode> for StatusLabel {
             507 => Self::InsufficientStorage,
             _ => Self::Other,
         }
+    }
+}
+
+// === impl LinkState ===
+
+impl Label for LinkState {
+    const ALL: &'static [Self] = &[Self::Online, Self::Degraded, Self::Offline];
+
+    fn index(self) -> usize {
+        match self {
+            Self::Online => 0,
+            Self::Degraded => 1,
+            Self::Offline => 2,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        self.as_str()
     }
 }
 

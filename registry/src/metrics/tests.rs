@@ -24,7 +24,11 @@ fn the_names_of_the_metrics_are_these() {
             "cistern_passed_through counter",
             "cistern_upstream_requests counter",
             "cistern_credentials_refused counter",
+            "cistern_link_state gauge",
+            "cistern_link_changes counter",
+            "cistern_probes counter",
             "cistern_tag_checks counter",
+            "cistern_stale_tags gauge",
             "cistern_stale_tags_moved counter",
             "cistern_writes counter",
             "cistern_pushed_bytes counter",
@@ -99,5 +103,7 @@ fn every_label_stands_where_its_index_says() {
     check::<StatusLabel>();
     check::<Served>();
     check::<UpstreamKind>();
+    check::<LinkState>();
+    check::<ProbeOutcome>();
     check::<UpstreamOutcome>();
 }

@@ -295,10 +295,10 @@ impl Task {
 
     fn tell_move(&self, key: &TagKey, record: Option<&TagRecord>, manifest: &Manifest) {
         let moved = record.is_some_and(|record| record.digest != manifest.digest);
-        if moved && self.parts.served_stale.contains_key(key) {
+        let was_stale = self.parts.stale.settle(key);
+        if moved && was_stale {
             tracing::warn!(repository = %key.0, tag = %key.1, digest = %manifest.digest, "tag was served stale and has moved");
             self.parts.metrics.stale_tags_moved.inc();
         }
-        self.parts.served_stale.invalidate(key);
     }
 }

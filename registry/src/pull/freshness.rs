@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use cistern_oci::{RepositoryName, Tag};
 use cistern_storage::TagRecord;
 
 use crate::config::WhenGone;
+use crate::repositories::ImagePattern;
 
 /// The rules a mirror's tags follow.
 #[derive(Clone, Debug)]
@@ -13,6 +15,17 @@ pub struct TagPolicy {
     pub check_every: Duration,
     /// What to do when the upstream says that a cached tag is gone (`proxy.whengone`).
     pub when_gone: WhenGone,
+    /// Tags that are refused rather than served unconfirmed (`proxy.strict`).
+    pub strict: Vec<ImagePattern>,
+}
+
+impl TagPolicy {
+    /// Whether this tag must not be served unconfirmed.
+    pub fn is_strict(&self, repository: &RepositoryName, tag: &Tag) -> bool {
+        self.strict
+            .iter()
+            .any(|pattern| pattern.matches(repository, tag))
+    }
 }
 
 /// What may be done with what is known of a tag.
@@ -45,11 +58,19 @@ pub fn judge(
     if record.source.as_deref() != Some(source) {
         return Freshness::Stale;
     }
-    let age = since_check.or_else(|| now.duration_since(record.checked_at?).ok());
-    match age {
+    match confirmed_ago(record, since_check, now) {
         Some(age) if age < policy.check_every => Freshness::Fresh,
         _ => Freshness::Stale,
     }
+}
+
+/// How long ago a tag was confirmed, by the same rules; `None` when that is not known.
+pub(super) fn confirmed_ago(
+    record: &TagRecord,
+    since_check: Option<Duration>,
+    now: SystemTime,
+) -> Option<Duration> {
+    since_check.or_else(|| now.duration_since(record.checked_at?).ok())
 }
 
 #[cfg(test)]
@@ -80,6 +101,7 @@ mod tests {
         let policy = TagPolicy {
             check_every: EVERY,
             when_gone: WhenGone::Keep,
+            strict: Vec::new(),
         };
         let since_check = since_check.map(Duration::from_secs);
         judge(record, SOURCE, since_check, &policy, now())
@@ -141,6 +163,7 @@ mod tests {
         let policy = TagPolicy {
             check_every: Duration::ZERO,
             when_gone: WhenGone::Keep,
+            strict: Vec::new(),
         };
         let record = seen(Some(0), SOURCE);
         let freshness = judge(Some(&record), SOURCE, Some(Duration::ZERO), &policy, now());

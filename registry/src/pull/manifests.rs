@@ -203,12 +203,13 @@ impl Manifests<'_> {
             });
         };
         self.parts.metrics.tag_checks.count(TagCheck::Stale);
-        self.parts.served_stale.insert(held.key, ());
+        self.parts.stale.note(&held.key, manifest.digest, "");
         self.parts.storage.blobs().note_use(&manifest.digest);
         Ok(FoundManifest {
             manifest,
             served: Served::Stale,
             stale: true,
+            age: None,
         })
     }
 }
@@ -244,6 +245,7 @@ impl FoundManifest {
             manifest,
             served,
             stale: false,
+            age: None,
         }
     }
 

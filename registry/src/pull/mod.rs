@@ -17,9 +17,11 @@ mod links;
 mod manifests;
 mod pass_through;
 mod patience;
+mod prober;
 mod referrers;
 mod remembered;
 mod sources;
+mod stale;
 mod tags;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use cistern_storage::{Clock, Storage};
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use cistern_storage::{FilePiece, Piece};
@@ -37,8 +40,9 @@ pub use cistern_storage::{FilePiece, Piece};
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
 pub use self::freshness::{Freshness, TagPolicy, judge};
-pub use self::links::Links;
+pub use self::links::{LinkReport, LinkState, Links};
 pub use self::referrers::ReferrerList;
+pub use self::stale::StaleTag;
 pub use crate::upstream::Referrer;
 
 use self::check::Outcome;
@@ -47,9 +51,10 @@ use self::downloads::Downloads;
 use self::flights::Flights;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
+use self::stale::StaleTags;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
-use crate::upstream::{Fault, UpstreamError};
+use crate::upstream::{Fault, Upstream, UpstreamError};
 
 /// How a request was answered: the log line's outcome and the metrics' label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,6 +121,8 @@ pub struct FoundManifest {
     pub served: Served,
     /// The tag could not be confirmed: say so.
     pub stale: bool,
+    /// How long ago it was confirmed, where that is known of a stale one.
+    pub age: Option<Duration>,
 }
 
 /// A page of a repository's tags, sorted by bytes.
@@ -183,7 +190,7 @@ pub(crate) struct Parts {
     listings: Flights<RepositoryName, Result<Arc<[Tag]>, UpstreamError>>,
     referrers: Flights<DigestKey, Listed>,
     checked: Cache<TagKey, Instant>,
-    served_stale: Cache<TagKey, ()>,
+    stale: StaleTags,
     fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
     fresh_referrers: Cache<DigestKey, Arc<[Referrer]>>,
     refused_tags: Remembered<TagKey>,
@@ -248,6 +255,8 @@ impl Pull {
         let fresh_referrers = fresh_lists(policy.check_every);
         let parts = Parts {
             storage,
+            links: Links::new(Arc::clone(&clock), Arc::clone(&metrics)),
+            stale: StaleTags::new(Arc::clone(&clock), metrics.stale_tags.clone()),
             clock,
             metrics,
             policy,
@@ -255,13 +264,11 @@ impl Pull {
             downloads: Downloads::new(),
             slots: Semaphore::new(DOWNLOADS_AT_ONCE),
             suspects: Suspects::new(),
-            links: Links::default(),
             checks: Flights::new(tasks.clone()),
             fetches: Flights::new(tasks.clone()),
             listings: Flights::new(tasks.clone()),
             referrers: Flights::new(tasks.clone()),
             checked: Cache::new(CHECKED_TAGS),
-            served_stale: Cache::new(CHECKED_TAGS),
             fresh_listings,
             fresh_referrers,
             refused_tags: Remembered::new(),
@@ -331,6 +338,17 @@ impl Pull {
         tags::Tags { parts: &self.parts }
             .catalog(after, at_most)
             .await
+    }
+
+    /// Watches the link to this upstream until `stop`: probes it while it is not online, and asks about the tags that were used
+    /// when it is back.
+    pub fn watch_link(&self, upstream: &Upstream, stop: CancellationToken) {
+        prober::watch(&self.parts, upstream, stop);
+    }
+
+    /// The tags that were served unconfirmed and have not been confirmed since, the longest first.
+    pub fn stale_tags(&self) -> Vec<StaleTag> {
+        self.parts.stale.all()
     }
 
     /// How the links to upstreams are.

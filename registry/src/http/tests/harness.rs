@@ -198,6 +198,7 @@ fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> 
         policy: TagPolicy {
             check_every: Duration::from_secs(30),
             when_gone: WhenGone::Keep,
+            strict: Vec::new(),
         },
         check_deadline: Duration::from_secs(3),
     })

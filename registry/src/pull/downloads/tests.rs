@@ -42,6 +42,7 @@ impl Place {
             policy: TagPolicy {
                 check_every: Duration::from_secs(30),
                 when_gone: WhenGone::Keep,
+                strict: Vec::new(),
             },
             check_deadline: Duration::from_secs(3),
         });
