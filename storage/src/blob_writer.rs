@@ -119,8 +119,38 @@ impl<F: Clone + Send + Sync + 'static> BlobWriter<F> {
         self.growing.readers()
     }
 
-    /// Gives up: every reader is told why, nothing is kept.
-    pub fn fail(self, why: F) {
+    /// The upstream has answered: from now on headers may leave before bytes come. [`Blobs::start`](crate::Blobs::start) does
+    /// not say so, since a partial may be gone on with before anybody is asked.
+    pub fn answered(&self) {
+        self.growing.answered(None);
+    }
+
+    /// The upstream has answered, with this size. Another one than was known before is [`StorageError::OtherSize`], fewer bytes
+    /// than were taken are [`StorageError::TooLong`]; nothing is lost then, but one of the two is wrong. [`StorageError::Full`]
+    /// when there is no room for so many.
+    pub async fn learn_size(&mut self, size: u64) -> Result<(), StorageError> {
+        if let Some(known) = self.size.filter(|known| *known != size) {
+            return Err(StorageError::OtherSize { known, told: size });
+        }
+        self.growing.answered(Some(size));
+        Ok(())
+    }
+
+    /// Stops for now: every reader is told why, what came stays as a partial.
+    pub async fn suspend(self, why: F) {
+        self.growing.fail(why);
+    }
+
+    /// Goes back to the first byte, to begin with other bytes. Only while no reader was given any: an error otherwise, and when
+    /// the disk refuses; then [`BlobWriter::discard`] is all that is left.
+    pub async fn restart(&mut self) -> Result<(), StorageError> {
+        Err(StorageError::Interrupted(
+            "readers were given bytes already".to_owned(),
+        ))
+    }
+
+    /// Gives up, since the bytes are wrong: every reader is told why, nothing is kept.
+    pub fn discard(self, why: F) {
         self.growing.fail(why);
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cistern_oci::Digest;
 
 use crate::{
-    BlobWriter, Growing, StorageError, StoredBlob,
+    BlobWriter, Dropped, Growing, Partial, PartialBounds, StorageError, StoredBlob,
     blob_writer::{Begun, NewFile},
     core::{Core, if_there},
     disk::read_open,
@@ -90,8 +90,12 @@ impl Blobs {
             .await
     }
 
-    /// Begins a blob that others read while it grows, and tells them that its bytes are on their way: not before it is sure that
-    /// they can be kept. Refused below the reserve and by a read-only store.
+    /// Begins a blob that others read while it grows, or goes on with the partial of it that is there: then
+    /// [`BlobWriter::written`] says from where, and readers may have those bytes at once, except for the withheld end. They are
+    /// hashed again in the background; no byte that is appended is written before that is done. Refused below the reserve and by
+    /// a read-only store.
+    ///
+    /// Whoever begins it says by [`BlobWriter::answered`] or [`BlobWriter::learn_size`] that its bytes are on their way.
     pub async fn start<F: Clone + Send + Sync + 'static>(
         &self,
         digest: Digest,
@@ -105,11 +109,23 @@ impl Blobs {
             .await
         {
             Ok(begun) => {
-                growing.answered(size);
+                growing.knows(size);
                 Ok(BlobWriter::new(begun, digest, size, growing))
             }
             Err(why) => Err(StartRefused { why, growing }),
         }
+    }
+
+    /// How much of a blob is there already, before it is whole: of a partial the bytes that can be trusted, of one that is
+    /// being written just now how far it is. `None`: nothing worth going on with.
+    pub async fn partial(&self, _digest: &Digest) -> Result<Option<Partial>, StorageError> {
+        Ok(None)
+    }
+
+    /// Removes partials until the bounds hold, the oldest first, and what is of no use in any case. Never one that is being
+    /// written.
+    pub async fn expire_partials(&self, _bounds: PartialBounds) -> Result<Dropped, StorageError> {
+        Ok(Dropped::default())
     }
 
     /// Removes a blob; the bytes it freed, or `None` when there was none. Open readers keep reading.

@@ -37,6 +37,14 @@ pub enum StorageError {
         /// The most bytes there may be.
         limit: u64,
     },
+    /// Two who should know name different sizes of one blob.
+    #[error("{told} bytes were announced, but {known} were announced before")]
+    OtherSize {
+        /// What was announced first.
+        known: u64,
+        /// What was announced now.
+        told: u64,
+    },
     /// The index could not be read or written. Never fatal for a read: files are the truth.
     #[error("index: {0}")]
     Index(String),

@@ -117,6 +117,14 @@ impl<F: Clone + Send + Sync + 'static> Growing<F> {
         });
     }
 
+    /// Its size is known, if it is, though nobody has answered.
+    pub(crate) fn knows(&self, size: Option<u64>) {
+        self.publisher.change(|progress| {
+            progress.size = size.or(progress.size);
+            size.is_some()
+        });
+    }
+
     /// Ends it: every reader is told why.
     pub fn fail(mut self, why: F) {
         self.fail_with(why);

@@ -24,6 +24,7 @@ mod listings;
 mod memory;
 mod open;
 mod options;
+mod partial;
 mod piece;
 mod pump;
 mod reading;
@@ -53,6 +54,7 @@ pub use crate::{
     leases::{Lease, Leases},
     listings::Listing,
     options::{Options, Reserve},
+    partial::{Dropped, Partial, PartialBounds},
     piece::{FilePiece, Piece},
     repositories::{Checked, Referrer, Repositories, TagRecord},
     storage::Storage,

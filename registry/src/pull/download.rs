@@ -158,6 +158,7 @@ impl Download {
             Ok(writer) => writer,
             Err(StartRefused { growing, why }) => return self.not_kept(growing, &why),
         };
+        writer.answered();
         let received = self.parts.metrics.download_bytes.of(mirror.upstream.host());
         while let Some(piece) = answer.body.next().await {
             let appended = match piece {
@@ -168,17 +169,17 @@ impl Download {
                 Err(error) => {
                     let errors = vec![(mirror.name.clone(), error)];
                     self.tell_failure(&errors, started);
-                    return writer.fail(DownloadFailed::Upstreams(errors.into()));
+                    return writer.discard(DownloadFailed::Upstreams(errors.into()));
                 }
             };
             if let Err(error @ StorageError::TooLong { .. }) = &appended {
                 self.suspect(&mirror, error);
-                return writer.fail(untrue(&mirror, error));
+                return writer.discard(untrue(&mirror, error));
             }
             if let Err(error) = appended {
                 self.count(&mirror, DownloadOutcome::Storage);
                 tracing::warn!(digest = %self.digest, %error, "download stopped: the store failed");
-                return writer.fail(DownloadFailed::Storage(error));
+                return writer.discard(DownloadFailed::Storage(error));
             }
         }
         self.commit(&mirror, writer, started).await;

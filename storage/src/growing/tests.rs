@@ -105,7 +105,7 @@ async fn readers_of_a_failed_blob_are_told_why_and_never_end_neatly() {
         spawn(async move { blob.wait_end().await })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
-    writer.fail("upstream gone");
+    writer.discard("upstream gone");
     let (got, end) = body.await.unwrap();
     assert!(matches!(end, Err(ReadError::Unfinished)), "{end:?}");
     assert!(bytes.starts_with(&got) && got.len() < bytes.len());

@@ -40,7 +40,7 @@ async fn a_full_disk_fails_the_download_and_leaves_nothing() {
         }
     }
     assert!(matches!(failed, Some(StorageError::Full)), "{failed:?}");
-    writer.fail("disk full");
+    writer.discard("disk full");
     let (got, end) = body.await.unwrap();
     assert!(end.is_err() && bytes.starts_with(&got));
     place.disk.heal();

@@ -199,6 +199,7 @@ async fn a_download_that_panics_or_is_aborted_is_told_to_every_reader_and_leaves
         let (download, task) = place.begin(&mirror, move |writer| async move {
             let started = storage.blobs().start(blob(), Some(size), writer).await;
             let mut writer = started.unwrap();
+            writer.answered();
             let half = vec![0; usize::try_from(size).unwrap() / 2];
             writer.append(half.into()).await.unwrap();
             assert!(!panics, "of the test");
