@@ -14,15 +14,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
-use crate::http::admin::{Health, UpstreamReport};
+use crate::http::admin::{About, Health, UpstreamReport};
 use crate::http::{
-    Access, AccessOptions, Http, Limits, ListenError, Listening, Places, Settings, Stopping,
+    Access, AccessOptions, Failures, Http, Limits, ListenError, Listening, Places, Settings,
+    Stopping,
 };
 use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
-use crate::upstream::{Upstream, UpstreamOptions, UpstreamSetupError};
+use crate::upstream::{Budget, Rates, Upstream, UpstreamOptions, UpstreamSetupError};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (tasks, stopping) = (TaskTracker::new(), Stopping::default());
         let metrics = Arc::new(Metrics::new());
-        let upstream = upstream_of(config)?;
+        let budget = budget(config, &clock, &tasks, &metrics);
+        let upstream = upstream_of(config, &budget)?;
         let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
         if matches!(
             storage.blobs().has_room(Some(1)).await,
@@ -98,6 +100,12 @@ impl Server {
             metrics: Arc::clone(&metrics),
             access: access(config)?,
             settings: settings(config),
+            about: About::new(
+                config.storage.root_directory.clone(),
+                budget,
+                Arc::clone(&clock),
+            ),
+            failures: Failures::default(),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
         let housekeeping = Housekeeping {
@@ -166,7 +174,7 @@ fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     }
 }
 
-fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> {
+fn upstream_of(config: &Config, budget: &Budget) -> Result<Option<Upstream>, UpstreamSetupError> {
     let Some(remote) = &config.proxy.remote else {
         return Ok(None);
     };
@@ -179,9 +187,31 @@ fn upstream_of(config: &Config) -> Result<Option<Upstream>, UpstreamSetupError> 
         https_proxy: outgoing.https.as_ref().map(|proxy| proxy.url().to_string()),
         http_proxy: outgoing.http.as_ref().map(|proxy| proxy.url().to_string()),
         no_proxy: outgoing.except.clone(),
+        budget: budget.clone(),
         ..UpstreamOptions::new(remote.url.clone())
     };
     Upstream::new(options).map(Some)
+}
+
+/// One budget for the bodies of all upstreams: what it bounds is the link of this machine.
+fn budget(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    tasks: &TaskTracker,
+    metrics: &Metrics,
+) -> Budget {
+    let uplink = &config.proxy.uplink;
+    let rates = Rates {
+        rate: uplink.rate,
+        windows: uplink.rate_windows.clone(),
+        time_zone: uplink.time_zone.clone(),
+    };
+    let passed = metrics.link_bytes.clone();
+    if rates.are_unlimited() {
+        return Budget::counted(passed);
+    }
+    let clock = Arc::clone(clock);
+    Budget::new(move || rates.at(clock.now()), tasks.clone(), passed)
 }
 
 fn credentials(config: &Config) -> CredentialSource {

@@ -86,6 +86,8 @@ metrics! {
         link_rate_limit: Gauge = "link_rate_limit", Gauge::default();
         /// Bodies from upstreams that wait for the link's budget now.
         link_waiting: Gauge = "link_waiting", Gauge::default();
+        /// Callers that are held now because a link is down.
+        held_callers: Gauge = "held_callers", Gauge::default();
         /// Callers served by one download.
         readers_per_download: Histogram = "readers_per_download", Histogram::new(READERS);
         /// Blobs streamed to callers and not kept, by why.

@@ -31,6 +31,7 @@ mod reading;
 mod rebuild;
 mod recovery;
 mod repositories;
+mod room;
 mod storage;
 mod stored_blob;
 mod uploads;
@@ -57,6 +58,7 @@ pub use crate::{
     partial::{Dropped, Partial, PartialBounds},
     piece::{FilePiece, Piece},
     repositories::{Checked, Referrer, Repositories, TagRecord},
+    room::Room,
     storage::Storage,
     stored_blob::StoredBlob,
     uploads::{Turn, Upload, Uploads},

@@ -45,6 +45,16 @@ impl Running {
         };
         (writer, download)
     }
+
+    /// How many callers it has.
+    pub(super) fn callers(&self) -> usize {
+        usize::try_from(self.callers.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// What it waits for, if it does.
+    pub(super) fn waits(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The allowance for reads far ahead of a download (law 9): two at once, the blob's size in all.
@@ -97,6 +107,15 @@ impl Downloads {
     /// The running download of this digest, if there is one.
     pub(super) fn running(&self, digest: &Digest) -> Option<Running> {
         self.running.lock().get(digest).cloned()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<(Digest, Running)> {
+        let running = self.running.lock();
+        running
+            .iter()
+            .map(|(digest, running)| (*digest, running.clone()))
+            .collect()
     }
 
     /// Joins the download of this digest, or starts it from `mirror`. The second value says whether it ran already.

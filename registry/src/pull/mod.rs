@@ -10,6 +10,7 @@ mod check;
 mod download;
 mod downloads;
 mod error;
+mod explain;
 mod far;
 mod flights;
 mod freshness;
@@ -22,6 +23,7 @@ mod referrers;
 mod remembered;
 mod sources;
 mod stale;
+mod status;
 mod tags;
 
 use std::sync::Arc;
@@ -39,10 +41,12 @@ pub use cistern_storage::{FilePiece, Piece};
 
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
+pub use self::explain::{BlobPlace, Explanation, ImageBlob, ImageManifest, KnownTag, Outlook};
 pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::{LinkReport, LinkState, Links};
 pub use self::referrers::ReferrerList;
 pub use self::stale::StaleTag;
+pub use self::status::DownloadReport;
 pub use crate::upstream::Referrer;
 
 use self::check::Outcome;

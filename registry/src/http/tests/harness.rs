@@ -15,13 +15,15 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::config::WhenGone;
-use crate::http::admin::{Health, UpstreamReport};
-use crate::http::{Access, AccessOptions, Http, Limits, Listening, Places, Settings, Stopping};
+use crate::http::admin::{About, Health, UpstreamReport};
+use crate::http::{
+    Access, AccessOptions, Failures, Http, Limits, Listening, Places, Settings, Stopping,
+};
 use crate::metrics::Metrics;
 use crate::pull::{Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
-use crate::upstream::{Upstream, UpstreamOptions};
+use crate::upstream::{Budget, Upstream, UpstreamOptions};
 
 /// Nothing in these tests takes that long unless it hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,6 +100,12 @@ impl Running {
             health: health(setup.store_is_ill),
             access: Access::new(AccessOptions::default()),
             settings: setup.settings,
+            about: About::new(
+                root.path().to_owned(),
+                Budget::unlimited(),
+                Arc::new(SystemClock),
+            ),
+            failures: Failures::default(),
         };
         let admin = root.path().join("admin.sock");
         let debug = setup.with_debug.then_some("127.0.0.1:0");
