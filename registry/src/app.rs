@@ -14,13 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
-use crate::http::admin::{About, Health, UpstreamReport};
+use crate::http::admin::{About, Health, Told};
 use crate::http::{
     Access, AccessOptions, Failures, Http, Limits, ListenError, Listening, Places, Settings,
     Stopping,
 };
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{Budget, Rates, Upstream, UpstreamOptions, UpstreamSetupError};
@@ -82,6 +82,8 @@ impl Server {
             metrics: Arc::clone(&metrics),
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
+            downloading: downloading(config),
+            stop: stopping.gently.clone(),
         });
         if let Some(upstream) = repositories.upstream() {
             pull.watch_link(upstream, stopping.gently.clone());
@@ -93,7 +95,7 @@ impl Server {
             deletes: config.storage.delete,
         });
         let http = Http {
-            health: health(&storage, &pull, &repositories),
+            health: health(&storage, &pull),
             repositories: repositories.clone(),
             pull,
             push,
@@ -246,6 +248,16 @@ fn tag_policy(config: &Config) -> TagPolicy {
     }
 }
 
+fn downloading(config: &Config) -> Downloading {
+    let uplink = &config.proxy.uplink;
+    Downloading {
+        at_once: uplink.downloads,
+        hold: uplink.hold,
+        hold_limit: uplink.hold_limit,
+        read_ahead: uplink.read_ahead,
+    }
+}
+
 fn settings(config: &Config) -> Settings {
     let (metrics_on_main, metrics_on_debug, metrics_path) = match &config.http.metrics {
         MetricsAt::Nowhere => (false, false, "/metrics"),
@@ -263,20 +275,15 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn health(storage: &Storage, pull: &Pull, repositories: &Repositories) -> Health {
-    let storage = storage.clone();
-    let (links, upstream) = (pull.links().clone(), repositories.upstream().cloned());
+fn health(storage: &Storage, pull: &Pull) -> Health {
+    let (storage, pull) = (storage.clone(), pull.clone());
     let look = move || {
         let storage = storage.clone();
         async move { storage.check().await }
     };
-    let upstreams = move || {
-        let report = |upstream: &Upstream| UpstreamReport {
-            upstream: upstream.host().to_owned(),
-            degraded: links.is_degraded(upstream.host()),
-            credentials_refused: links.refuses_credentials(upstream.host()),
-        };
-        upstream.iter().map(report).collect()
+    let tell = move || Told {
+        links: pull.links().reports(),
+        stale_tags: pull.stale_tags(),
     };
-    Health::new(look, upstreams)
+    Health::new(look, tell)
 }

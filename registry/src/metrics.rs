@@ -21,8 +21,8 @@ pub use counters::{
     WriteCounters,
 };
 pub use labels::{
-    Action, DownloadOutcome, Label, PassedThrough, ProbeOutcome, StatusLabel, TagCheck, Unfinished,
-    UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
+    Action, DownloadOutcome, Label, PassedThrough, ProbeOutcome, ResumedAfter, StatusLabel,
+    TagCheck, Unfinished, UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
 };
 
 use crate::pull::{LinkState, Served};
@@ -78,6 +78,10 @@ metrics! {
         downloads_running: Gauge = "downloads_running", Gauge::default();
         /// Downloads from an upstream that ended, by host and outcome.
         downloads: HostOutcomes<DownloadOutcome> = "downloads", HostOutcomes::new("outcome");
+        /// Times a download went on from where it stood, by host and what it had stopped for.
+        download_resumes: HostOutcomes<ResumedAfter> = "download_resumes", HostOutcomes::new("after");
+        /// Bytes of blobs that were not fetched again when a download went on.
+        partial_bytes_saved: Counter = "partial_bytes_saved", Counter::default();
         /// Bytes received from an upstream in bodies of blobs and manifests.
         download_bytes: HostCounters = "download_bytes", HostCounters::default();
         /// Bytes of bodies from upstreams that passed the link's budget, by who waits for them.

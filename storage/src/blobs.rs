@@ -1,19 +1,21 @@
 //! The blobs of the store, by digest.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use cistern_oci::Digest;
 
 use crate::{
     BlobWriter, Dropped, Growing, Partial, PartialBounds, StorageError, StoredBlob,
-    blob_writer::{Begun, NewFile},
+    begun::Begun,
+    blob_writer::NewFile,
     core::{Core, if_there},
     disk::read_open,
     growing::Growth,
     index::{BlobRecord, Stamp},
     memory::Trust,
-    pump::{Promise, sync},
+    promise::Promise,
+    pump::sync,
 };
 
 /// A blob could not be begun; the writer's end is given back, its readers still wait.
@@ -85,7 +87,7 @@ impl Blobs {
             .off(move |core| {
                 core.writable()?;
                 core.still_held()?;
-                Promise::make(core, size.unwrap_or(0)).map(drop)
+                Promise::make(core, size.unwrap_or(0), 0).map(drop)
             })
             .await
     }
@@ -103,29 +105,36 @@ impl Blobs {
         growing: Growing<F>,
     ) -> Result<BlobWriter<F>, StartRefused<F>> {
         let size = size.or_else(|| growing.size());
+        let claim = self.core.claims.take_soon(&digest).await;
         match self
             .core
-            .off(move |core| Begun::begin(core, &digest, size))
+            .off(move |core| Begun::begin(core, digest, claim, size))
             .await
         {
-            Ok(begun) => {
-                growing.knows(size);
-                Ok(BlobWriter::new(begun, digest, size, growing))
-            }
+            Ok(begun) => Ok(BlobWriter::new(begun, growing)),
             Err(why) => Err(StartRefused { why, growing }),
         }
     }
 
     /// How much of a blob is there already, before it is whole: of a partial the bytes that can be trusted, of one that is
     /// being written just now how far it is. `None`: nothing worth going on with.
-    pub async fn partial(&self, _digest: &Digest) -> Result<Option<Partial>, StorageError> {
-        Ok(None)
+    pub async fn partial(&self, digest: &Digest) -> Result<Option<Partial>, StorageError> {
+        if let Some(claimed) = self.core.claims.of(digest).await {
+            let (length, size) = (claimed.written(), claimed.size());
+            return Ok((length > 0).then_some(Partial { length, size }));
+        }
+        let digest = *digest;
+        self.core
+            .off(move |core| Ok(core.find_partial(&digest)?.map(|found| found.partial())))
+            .await
     }
 
     /// Removes partials until the bounds hold, the oldest first, and what is of no use in any case. Never one that is being
     /// written.
-    pub async fn expire_partials(&self, _bounds: PartialBounds) -> Result<Dropped, StorageError> {
-        Ok(Dropped::default())
+    pub async fn expire_partials(&self, bounds: PartialBounds) -> Result<Dropped, StorageError> {
+        self.core
+            .off(move |core| core.expire_partials(&bounds))
+            .await
     }
 
     /// Removes a blob; the bytes it freed, or `None` when there was none. Open readers keep reading.
@@ -238,18 +247,18 @@ impl Core {
             .write_at(&growth.file, bytes, 0)
             .map_err(|error| StorageError::io("write", growth.file.path(), error))?;
         sync(&growth)?;
-        self.publish(file, &growth, digest)
+        self.publish(|to| file.rename(to), &growth, digest)
     }
 
-    /// Gives a finished, durable file its place. From here on the blob exists.
+    /// Gives a finished, durable file its place, by `rename`. From here on the blob exists.
     pub(crate) fn publish(
         &self,
-        file: NewFile,
+        rename: impl FnOnce(&Path) -> Result<(), StorageError>,
         growth: &Growth,
         digest: &Digest,
     ) -> Result<(), StorageError> {
         let _adding = self.linking.read();
-        file.rename(&self.layout.blob(digest))?;
+        rename(&self.layout.blob(digest))?;
         if let Some(stamp) = self.stamp(&growth.file)? {
             self.trust_from_now_on(digest, stamp);
         }

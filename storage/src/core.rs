@@ -23,6 +23,7 @@ use crate::{
     index::Derived,
     layout::{Layout, flat},
     memory::Memory,
+    partial::claims::Claims,
     uses::Uses,
     verify::Verifying,
 };
@@ -47,6 +48,10 @@ pub(crate) struct Core {
     /// Read by whoever adds a link or publishes a blob, written by whoever removes some: what was found missing or unused
     /// under it stays so. Only ever held off the reactor.
     pub(crate) linking: RwLock<()>,
+    /// The partials that are somebody's just now.
+    pub(crate) claims: Claims,
+    /// This start of the machine, where the system names it.
+    pub(crate) boot: Option<String>,
     /// Bytes that running downloads may still write.
     pub(crate) promised: Mutex<u64>,
     /// Blobs that nobody links any more, but somebody held on to when their last link went.

@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -25,6 +25,10 @@ struct Progress<F> {
     answered: bool,
     size: Option<u64>,
     stage: Stage<F>,
+    /// Whether a reader has been given bytes.
+    given: AtomicBool,
+    /// How often it began again; who wrote before has no say any more.
+    beginning: u64,
 }
 
 enum Stage<F> {
@@ -77,6 +81,8 @@ pub fn growing<F: Clone + Send + Sync + 'static>(interrupted: F) -> (Growing<F>,
         answered: false,
         size: None,
         stage: Stage::Waiting,
+        given: AtomicBool::new(false),
+        beginning: 0,
     };
     let (sender, receiver) = watch::channel(progress);
     let readers = Arc::new(AtomicUsize::new(0));
@@ -89,6 +95,7 @@ pub fn growing<F: Clone + Send + Sync + 'static>(interrupted: F) -> (Growing<F>,
         Growing {
             publisher: Publisher {
                 sender: Arc::new(sender),
+                beginning: 0,
             },
             readers,
             interrupted: Some(interrupted),
@@ -140,6 +147,22 @@ impl<F: Clone + Send + Sync + 'static> Growing<F> {
         self.readers.load(Ordering::Acquire)
     }
 
+    /// Takes back what may be read, and begins again with nothing; `false`: a reader was given some of it. From then on the
+    /// publishers that were handed out before say nothing.
+    pub(crate) fn begin_again(&mut self) -> bool {
+        let mut is_done = false;
+        self.publisher.change(|progress| {
+            if !progress.given.load(Ordering::Acquire) {
+                progress.stage = Stage::Waiting;
+                progress.beginning += 1;
+                is_done = true;
+            }
+            is_done
+        });
+        self.publisher.beginning += u64::from(is_done);
+        is_done
+    }
+
     /// The size, if it is known.
     pub(crate) fn size(&self) -> Option<u64> {
         self.publisher.sender.borrow().size()
@@ -180,12 +203,14 @@ impl<F: Clone + Send + Sync + 'static> Drop for Growing<F> {
 /// Says how far a growing blob may be read. Says nothing any more once it has ended.
 pub(crate) struct Publisher<F> {
     sender: Arc<watch::Sender<Progress<F>>>,
+    beginning: u64,
 }
 
 impl<F> Clone for Publisher<F> {
     fn clone(&self) -> Self {
         Self {
             sender: Arc::clone(&self.sender),
+            beginning: self.beginning,
         }
     }
 }
@@ -194,6 +219,9 @@ impl<F> Publisher<F> {
     /// Bytes before `readable` may be read from this file.
     pub(crate) fn readable(&self, from: &Arc<Growth>, readable: u64) {
         self.change(|progress| {
+            if progress.beginning != self.beginning {
+                return false;
+            }
             let is_new = match &progress.stage {
                 Stage::Writing {
                     readable: before, ..
@@ -341,6 +369,7 @@ impl<F: Clone + Send + Sync + 'static> GrowingReader<F> {
                 rest: Some((from, readable)),
                 ..
             } if *readable > self.at => {
+                progress.given.store(true, Ordering::Release);
                 let end = readable.saturating_sub(1).min(self.range.last);
                 Ok(Step::Read {
                     from: Arc::clone(from),

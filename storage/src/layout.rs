@@ -6,7 +6,9 @@
 //! cistern/lock                                     held by the one writing process
 //! cistern/format                                   which index format `index` has
 //! cistern/index/                                   derived facts; may be deleted while nothing runs
-//! cistern/partials/<alg>-<hex>.<run>.<n>.new       a blob being written by this run; gone with it
+//! cistern/partials/<alg>-<hex>.part                the bytes so far of a blob that is being downloaded, or was cut off
+//! cistern/partials/<alg>-<hex>.about               how many of them can be trusted
+//! cistern/partials/<alg>-<hex>.<run>.<n>.new       a file being written by this run; gone with it
 //! cistern/uploads/<id>/data                        the bytes so far of a push that is under way
 //! cistern/uploads/<id>/about                       whose push it is, and when it began
 //! cistern/quarantine/<alg>-<hex>.<n>               blobs whose bytes proved damaged, a bounded number
@@ -21,6 +23,10 @@ use cistern_oci::{Digest, RepositoryName, Tag, UploadId};
 
 /// How the temporary file of a blob in the making ends.
 const NEW: &str = ".new";
+/// How the bytes of a partial end ...
+const PART: &str = ".part";
+/// ... and what is said about them.
+const ABOUT: &str = ".about";
 
 /// The paths of one store.
 #[derive(Clone, Debug)]
@@ -149,6 +155,22 @@ impl Layout {
         self.own.join("partials")
     }
 
+    /// The bytes so far of a blob.
+    pub(crate) fn partial(&self, of: &Digest) -> PathBuf {
+        self.partials().join(format!("{}{PART}", flat(of)))
+    }
+
+    /// What is said about them.
+    pub(crate) fn partial_about(&self, of: &Digest) -> PathBuf {
+        self.partials().join(format!("{}{ABOUT}", flat(of)))
+    }
+
+    /// Of which blob a name in [`Layout::partials`] is a partial or what is said about one.
+    pub(crate) fn partial_of(name: &str) -> Option<Digest> {
+        let stem = name.strip_suffix(PART).or(name.strip_suffix(ABOUT))?;
+        stem.replacen('-', ":", 1).parse().ok()
+    }
+
     /// A file in the making that only this run knows of.
     pub(crate) fn new_file(&self, of: &str, run: &str, number: u64) -> PathBuf {
         self.partials().join(format!("{of}.{run}.{number}{NEW}"))
@@ -264,5 +286,20 @@ mod tests {
         assert!(Layout::is_leftover(name, "7f-2"));
         assert!(!Layout::is_leftover("sha256-ab.part", "7f-2"));
         assert!(!Layout::is_leftover("notes.new", "7f-2"));
+    }
+
+    #[test]
+    fn the_two_files_of_a_partial_name_its_blob_and_nothing_else_does() {
+        let layout = Layout::new(Path::new("/s"));
+        let digest: Digest = format!("sha512:{}", "ab".repeat(64)).parse().unwrap();
+        let of = |path: PathBuf| Layout::partial_of(path.file_name()?.to_str()?);
+        assert_eq!(of(layout.partial(&digest)), Some(digest));
+        assert_eq!(of(layout.partial_about(&digest)), Some(digest));
+        assert_eq!(of(layout.new_file(&flat(&digest), "7f-1", 1)), None);
+        assert_eq!(Layout::partial_of("sha256-ab.part"), None);
+        assert_eq!(
+            Layout::partial_of(&format!("{}.part.json", flat(&digest))),
+            None
+        );
     }
 }

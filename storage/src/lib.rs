@@ -4,6 +4,7 @@
 //! not know lives beside it in `<root>/cistern/`. This crate knows digests, names and manifests; it must not know HTTP,
 //! upstreams or who is asking.
 
+mod begun;
 mod blob_bytes;
 mod blob_writer;
 mod blobs;
@@ -16,6 +17,7 @@ mod error;
 mod expire;
 mod files;
 mod growing;
+mod hashing;
 mod held;
 mod index;
 mod layout;
@@ -26,6 +28,7 @@ mod open;
 mod options;
 mod partial;
 mod piece;
+mod promise;
 mod pump;
 mod reading;
 mod rebuild;

@@ -23,6 +23,7 @@ use crate::{
     index::{Derived, FORMAT, Index, MemoryIndex, SledIndex},
     layout::Layout,
     memory::Memory,
+    partial::claims::Claims,
     uses::Uses,
     verify::Verifying,
 };
@@ -71,6 +72,8 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         index
     };
     Ok(Core {
+        boot: disk.boot(),
+        claims: Claims::default(),
         layout,
         disk,
         clock,

@@ -6,7 +6,7 @@ use crate::{core::Core, layout::Layout};
 const MOST: usize = 10_000;
 
 impl Core {
-    /// Removes files in the making that are not this run's. How many.
+    /// Removes files in the making that are not this run's, how many; and partials that nobody can go on with. The others stay.
     pub(crate) fn sweep(&self) -> usize {
         let directory = self.layout.partials();
         let names = self.disk.list(&directory).unwrap_or_default();
@@ -30,6 +30,17 @@ impl Core {
                 files = removed,
                 "removed unfinished files of an earlier run"
             );
+        }
+        match self.drop_useless_partials() {
+            Ok(dropped) if dropped.partials > 0 => {
+                tracing::info!(
+                    partials = dropped.partials,
+                    bytes = dropped.bytes,
+                    "removed what was left of downloads and nobody can go on with"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "cannot look through the partials"),
         }
         removed
     }

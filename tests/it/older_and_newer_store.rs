@@ -88,7 +88,7 @@ async fn files_that_this_version_does_not_know_are_no_obstacle_and_are_left_alon
         "docker/other/file".to_owned(),
         "cistern/pins/team/app/v1".to_owned(),
         "cistern/uploads/0f1e/state".to_owned(),
-        format!("cistern/partials/sha256-{hex}.part"),
+        format!("cistern/partials/blake3-{hex}.part"),
         format!("cistern/partials/sha256-{hex}.part.json"),
         "cistern/something-new/deep/down".to_owned(),
         "cistern/listings/team/app/_listings/something-new".to_owned(),

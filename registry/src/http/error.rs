@@ -14,7 +14,7 @@ mod writing;
 use std::fmt::Display;
 use std::time::Duration;
 
-use cistern_oci::{EndpointError, ErrorCode};
+use cistern_oci::{EndpointError, ErrorCode, Tag};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -211,6 +211,14 @@ impl From<PullError> for ApiError {
                 json!({ "cause": "fetching" }),
                 RETRY_AFTER,
             ),
+            PullError::NotHeld(down) => Self::unavailable(
+                format!(
+                    "as many callers as this cache holds are waiting for its upstream already: {down}"
+                ),
+                words::detail(&down),
+                RETRY_AFTER,
+            ),
+            PullError::Strict(tag, why) => unconfirmed(&tag, Self::from(*why)),
             PullError::Storage(error) => Self::internal(&error),
             PullError::Interrupted => Self::unavailable(
                 "the work for this request was interrupted: try again",
@@ -219,6 +227,26 @@ impl From<PullError> for ApiError {
             ),
         }
     }
+}
+
+/// The operator wants a refusal rather than an old version; the setting is named, since it is what stands between the caller and
+/// what this cache holds.
+fn unconfirmed(tag: &Tag, why: ApiError) -> ApiError {
+    let message = format!(
+        "tag {tag} is here but could not be confirmed, and proxy.strict forbids to serve it so: {}",
+        why.message
+    );
+    let detail = json!({ "cause": "strict", "setting": "proxy.strict", "why": why.detail });
+    let named = why
+        .headers
+        .into_iter()
+        .filter(|(name, _)| *name == header::RETRY_AFTER);
+    let mut error = ApiError::unavailable(message, detail, RETRY_AFTER);
+    for retry_after in named {
+        error.headers = vec![retry_after];
+    }
+    error.cause = why.cause;
+    error
 }
 
 /// 404 if nobody was asked, or whoever was asked said so; whatever else was said is not a 404.

@@ -93,6 +93,9 @@ pub(super) fn manifest(found: FoundManifest, asked_for: &Reference, method: &Met
     }
     if found.stale {
         headers.insert(header::WARNING, STALE);
+        // Seconds since its upstream was last heard of it (RFC 9111, 5.1).
+        let age = found.age.map(|age| HeaderValue::from(age.as_secs()));
+        headers.extend(age.map(|age| (header::AGE, age)));
     }
     if *method == Method::GET {
         *response.body_mut() = AnswerBody::Whole(bytes);

@@ -145,6 +145,18 @@ labels! {
         Upstream = "upstream",
         /// The store could not take it.
         Storage = "storage",
+        /// It stopped for now: what came is kept, and the next request goes on.
+        Suspended = "suspended",
+    }
+
+    /// What a download went on after.
+    pub enum ResumedAfter {
+        /// The connection closed or broke in the middle.
+        Cut = "cut",
+        /// Nothing came for too long.
+        Silence = "silence",
+        /// An earlier download had left a part of it.
+        Partial = "partial",
     }
 
     /// Why a blob was streamed and not kept.

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use super::body::BlobBody;
 use super::download::DownloadFailed;
-use super::downloads::{Running, Wanted};
+use super::downloads::{Joined, Running, Wanted};
+use super::hold::Patient;
 use super::patience::Patience;
 use super::{Asked, OpenedBlob, Parts, PullError, Served, Want, far, pass_through};
 use crate::metrics::UpstreamKind;
@@ -150,16 +151,15 @@ impl Blobs<'_> {
             want,
             named,
         };
-        let (running, joined) = self.join_or_start(request, is_proven).await?;
-        let served = if joined { Served::Joined } else { Served::Miss };
-        self.open_growing(request, &running, served).await
+        let joined = self.join_or_start(request, is_proven).await?;
+        self.open_growing(request, joined).await
     }
 
     async fn join_or_start(
         &self,
         request: Request<'_>,
         is_proven: bool,
-    ) -> Result<(Running, bool), PullError> {
+    ) -> Result<Joined, PullError> {
         let wanted = Wanted {
             mirror: request.mirror,
             digest: request.digest,
@@ -209,8 +209,7 @@ impl Blobs<'_> {
     async fn open_growing(
         &self,
         request: Request<'_>,
-        running: &Running,
-        served: Served,
+        joined: Joined,
     ) -> Result<OpenedBlob, PullError> {
         let Request {
             mirror,
@@ -218,23 +217,31 @@ impl Blobs<'_> {
             want,
             named,
         } = request;
+        let Joined {
+            download: running,
+            ran_already,
+            mut patient,
+        } = joined;
+        let running = &running;
         if let Some(size) = named
             && let Some(part) = part_of(want, size)?
             && let Some(opened) = far::open(self.parts, request, part, size, running).await
         {
             return Ok(opened);
         }
-        let waited = timeout(Patience::HEADERS.total, ready(running, named)).await;
+        let waiting = patient.wait_for(ready(running, want, named));
+        let waited = timeout(Patience::HEADERS.total, waiting).await;
         if let Some(error) = running.sources.refusal_of(&mirror.name) {
             return Err(self.refused(mirror, digest, error));
         }
         let size = match waited {
-            Err(_) => return Err(PullError::StillFetching),
-            Ok(Err(DownloadFailed::NotKept)) => {
+            Err(_) => return Err(still_waiting(&patient)),
+            Ok(Err(down)) => return Err(PullError::NotHeld(down)),
+            Ok(Ok(Err(DownloadFailed::NotKept))) => {
                 return pass_through::open(self.parts, request).await;
             }
-            Ok(Err(failure)) => return Err(self.failure(mirror, digest, failure)),
-            Ok(Ok(size)) => size,
+            Ok(Ok(Err(failure))) => return Err(self.failure(mirror, digest, failure)),
+            Ok(Ok(Ok(size))) => size,
         };
         let part = part_of(want, size)?;
         if named.is_none()
@@ -245,14 +252,18 @@ impl Blobs<'_> {
         }
         let range = part.or(ByteRange::whole(size));
         let body = range.map_or_else(BlobBody::empty, |range| {
-            BlobBody::from(running.blob.read(range))
+            BlobBody::growing(running.blob.read(range), patient)
         });
         Ok(OpenedBlob {
             digest,
             size,
             part,
             body: Some(body),
-            served,
+            served: if ran_already {
+                Served::Joined
+            } else {
+                Served::Miss
+            },
         })
     }
 
@@ -277,9 +288,18 @@ impl Blobs<'_> {
     }
 }
 
+/// Patience for headers has ended. If it is the link that is missing, that is what the caller is told.
+fn still_waiting(patient: &Patient) -> PullError {
+    match patient.crowd().waits() {
+        Some(down) => PullError::Upstream(Asked::now(down)),
+        None => PullError::StillFetching,
+    }
+}
+
 /// Waits until headers may leave (law 7); the blob's size.
-async fn ready(running: &Running, named: Option<u64>) -> Result<u64, DownloadFailed> {
-    let answered = running.blob.wait_for(0).await?.size;
+async fn ready(running: &Running, want: Want, named: Option<u64>) -> Result<u64, DownloadFailed> {
+    let first = first_of(want, named.or_else(|| running.blob.size()));
+    let answered = within_reach(running, first).await?;
     let size = match answered.or(named) {
         Some(size) => size,
         None => running.blob.wait_size().await?,
@@ -289,6 +309,32 @@ async fn ready(running: &Running, named: Option<u64>) -> Result<u64, DownloadFai
         running.blob.wait_end().await?;
     }
     Ok(size)
+}
+
+/// The first byte that is wanted; a place that is never reached where that is not known yet.
+fn first_of(want: Want, size: Option<u64>) -> u64 {
+    match want {
+        Want::Head | Want::Whole => 0,
+        Want::Part(RangeRequest::FromTo { first, .. }) => first,
+        Want::Part(range) => size
+            .and_then(|size| range.within(size).ok())
+            .map_or(u64::MAX, |part| part.first),
+    }
+}
+
+/// Waits until bytes from `first` on are here, or the upstream has answered and has not been lost since; the size, if known.
+async fn within_reach(running: &Running, first: u64) -> Result<Option<u64>, DownloadFailed> {
+    loop {
+        let size = running.blob.wait_for(first).await?.size;
+        if running.crowd.waits().is_none() || running.blob.readable() > first {
+            return Ok(size);
+        }
+        let mut news = running.crowd.news();
+        tokio::select! {
+            ended = running.blob.wait_end() => ended?,
+            _ = news.wait_for(Option::is_none) => {}
+        }
+    }
 }
 
 pub(super) fn blob_error(digest: Digest, asked: Asked) -> PullError {

@@ -1,6 +1,7 @@
 //! Asking an upstream about a tag, and fetching manifests, once for all who want to know.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{Checked, StorageError, TagRecord};
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 
 use super::attachments;
 use super::flights::Flight;
-use super::freshness::{Freshness, judge};
+use super::freshness::{Freshness, confirmed_ago, judge};
 use super::{Parts, TagKey};
 use crate::config::WhenGone;
 use crate::metrics::{TagCheck, UpstreamKind};
@@ -55,7 +56,7 @@ impl Checker<'_> {
                 if let Some(manifest) = task.checked_meanwhile(&tag).await {
                     return Ok(manifest);
                 }
-                let outcome = task.resolve(&tag).await;
+                let outcome = task.over_a_link(|| task.resolve(&tag)).await;
                 task.conclude(&tag, record.as_ref(), &outcome).await;
                 outcome
             })
@@ -76,7 +77,8 @@ impl Checker<'_> {
                 if let Some(manifest) = task.stored(&digest).await? {
                     return Ok(manifest);
                 }
-                let outcome = task.get(&Reference::Digest(digest)).await;
+                let reference = Reference::Digest(digest);
+                let outcome = task.over_a_link(|| task.get(&reference)).await;
                 let links = &task.parts.links;
                 let host = task.mirror.upstream.host();
                 match &outcome {
@@ -96,6 +98,12 @@ struct Task {
     parts: Arc<Parts>,
     mirror: Mirror,
     heard: Heard,
+}
+
+/// How long ago a tag was confirmed, if that is known.
+pub(super) fn age(parts: &Parts, key: &TagKey, record: Option<&TagRecord>) -> Option<Duration> {
+    let since_check = parts.checked.get(key).map(|at| at.elapsed());
+    confirmed_ago(record?, since_check, parts.clock.now())
 }
 
 /// How fresh what is known of a tag is now.
@@ -128,6 +136,20 @@ impl Task {
         let repositories = self.parts.storage.repositories();
         let stored = repositories.manifest(&self.mirror.name, digest).await;
         stored.map_err(Failed::Storage)
+    }
+
+    /// Asks, and once more if the link was lost meanwhile and is back: the connection the first question waits on is from before.
+    async fn over_a_link<A: Future<Output = Outcome>>(&self, ask: impl Fn() -> A) -> Outcome {
+        let host = self.mirror.upstream.host();
+        let first = tokio::select! {
+            biased;
+            outcome = ask() => Some(outcome),
+            () = self.parts.links.returned(host) => None,
+        };
+        match first {
+            Some(outcome) => outcome,
+            None => ask().await,
+        }
     }
 
     /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new.
@@ -225,7 +247,7 @@ impl Task {
                 let checks = &self.parts.metrics.tag_checks;
                 if failed.is_gone() {
                     checks.count(TagCheck::Gone);
-                    self.forget_if_followed(tag).await;
+                    self.forget_if_followed(&key).await;
                 } else {
                     checks.count(TagCheck::Failed);
                 }
@@ -271,16 +293,14 @@ impl Task {
         }
     }
 
-    async fn forget_if_followed(&self, tag: &Tag) {
-        if self.parts.policy.when_gone == WhenGone::Follow
-            && let Err(error) = self
-                .parts
-                .storage
-                .repositories()
-                .remove_tag(&self.mirror.name, tag)
-                .await
-        {
-            tracing::warn!(repository = %self.mirror.name, %tag, %error, "tag is gone upstream and could not be removed");
+    async fn forget_if_followed(&self, key: &TagKey) {
+        if self.parts.policy.when_gone != WhenGone::Follow {
+            return;
+        }
+        self.parts.stale.settle(key);
+        let repositories = self.parts.storage.repositories();
+        if let Err(error) = repositories.remove_tag(&key.0, &key.1).await {
+            tracing::warn!(repository = %key.0, tag = %key.1, %error, "tag is gone upstream and could not be removed");
         }
     }
 

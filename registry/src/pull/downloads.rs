@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use cistern_oci::Digest;
 use cistern_storage::{Growing, GrowingBlob, growing};
@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use super::Parts;
+use super::crowd::Crowd;
 use super::download::{Download, DownloadFailed};
+use super::hold::Patient;
 use super::sources::{Joining, Sources};
 use crate::metrics::Metrics;
 use crate::repositories::Mirror;
@@ -29,31 +31,29 @@ pub(super) struct Running {
     pub sources: Sources,
     /// What was fetched ahead of this download.
     pub ahead: Ahead,
-    /// How many callers it has served so far.
-    callers: Arc<AtomicU32>,
+    /// Who waits for it.
+    pub crowd: Crowd,
+}
+
+/// A download that a caller takes part in.
+pub(super) struct Joined {
+    pub(super) download: Running,
+    /// Whether it ran already.
+    pub(super) ran_already: bool,
+    pub(super) patient: Patient,
 }
 
 impl Running {
-    /// A download with its first caller, and its writer's end.
+    /// A download that nobody waits for yet, and its writer's end.
     fn begin(sources: Sources) -> (Growing<DownloadFailed>, Self) {
         let (writer, blob) = growing(DownloadFailed::Interrupted);
         let download = Self {
             blob,
             sources,
             ahead: Ahead::default(),
-            callers: Arc::new(AtomicU32::new(1)),
+            crowd: Crowd::new(),
         };
         (writer, download)
-    }
-
-    /// How many callers it has.
-    pub(super) fn callers(&self) -> usize {
-        usize::try_from(self.callers.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
-    }
-
-    /// What it waits for, if it does.
-    pub(super) fn waits(&self) -> Option<String> {
-        None
     }
 }
 
@@ -118,7 +118,7 @@ impl Downloads {
             .collect()
     }
 
-    /// Joins the download of this digest, or starts it from `mirror`. The second value says whether it ran already.
+    /// Joins the download of this digest, or starts it from `wanted.mirror`.
     ///
     /// `is_proven`: the repository is known to hold the digest. Without proof it may only start, since then its own upstream is
     /// asked; `None` says that somebody else's download runs, and that proof is needed to join it (law 6).
@@ -127,35 +127,64 @@ impl Downloads {
         parts: &Arc<Parts>,
         wanted: Wanted<'_>,
         is_proven: bool,
-    ) -> Option<(Running, bool)> {
-        let Wanted {
-            mirror,
-            digest,
-            size,
-        } = wanted;
+    ) -> Option<Joined> {
         let mut running = self.running.lock();
-        if let Some(download) = running.get(&digest) {
-            match download.sources.join(mirror, is_proven) {
-                Joining::Joined => {
-                    download.callers.fetch_add(1, Ordering::Relaxed);
-                    return Some((download.clone(), true));
-                }
+        let mut ran_already = None;
+        if let Some(download) = running.get(&wanted.digest) {
+            match download.sources.join(wanted.mirror, is_proven) {
+                Joining::Joined => ran_already = Some(download.clone()),
                 Joining::NeedsProof => return None,
                 // All its sources have failed; it only has to say so yet. Whoever comes now has a source to try.
                 Joining::TooLate => {}
             }
         }
-        let (writer, download) = Running::begin(Sources::from(mirror, is_proven));
-        running.insert(digest, download.clone());
-        let guard = RunningGuard::new(self, digest, &download, &parts.metrics);
+        Some(match ran_already {
+            Some(download) => Joined {
+                patient: Patient::new(download.crowd.join(), &parts.hold),
+                download,
+                ran_already: true,
+            },
+            None => {
+                let begun = Running::begin(Sources::from(wanted.mirror, is_proven));
+                // Counted before the download can look for it.
+                let patient = Patient::new(begun.1.crowd.join(), &parts.hold);
+                let download = self.start(parts, &mut running, wanted, begun);
+                Joined {
+                    download,
+                    ran_already: false,
+                    patient,
+                }
+            }
+        })
+    }
+
+    /// Starts the download of a blob that this repository is known to hold, for nobody yet. Does nothing if it runs already.
+    pub(super) fn start_ahead(&self, parts: &Arc<Parts>, wanted: Wanted<'_>) {
+        let mut running = self.running.lock();
+        if !running.contains_key(&wanted.digest) {
+            let begun = Running::begin(Sources::from(wanted.mirror, true));
+            self.start(parts, &mut running, wanted, begun);
+        }
+    }
+
+    fn start(
+        &self,
+        parts: &Arc<Parts>,
+        running: &mut HashMap<Digest, Running>,
+        wanted: Wanted<'_>,
+        (writer, download): (Growing<DownloadFailed>, Running),
+    ) -> Running {
+        running.insert(wanted.digest, download.clone());
+        let guard = RunningGuard::new(self, wanted.digest, &download, &parts.metrics);
         let task = Download {
             parts: Arc::clone(parts),
-            digest,
-            size,
+            digest: wanted.digest,
+            size: wanted.size,
             sources: download.sources.clone(),
+            crowd: download.crowd.clone(),
         };
         launch(parts, guard, writer, |writer| task.run(writer));
-        Some((download, false))
+        download
     }
 }
 
@@ -190,7 +219,7 @@ pub(super) struct Wanted<'a> {
 struct RunningGuard {
     running: Arc<Mutex<HashMap<Digest, Running>>>,
     digest: Digest,
-    callers: Arc<AtomicU32>,
+    crowd: Crowd,
     metrics: Arc<Metrics>,
 }
 
@@ -200,7 +229,7 @@ impl RunningGuard {
         Self {
             running: Arc::clone(&downloads.running),
             digest,
-            callers: Arc::clone(&of.callers),
+            crowd: of.crowd.clone(),
             metrics: Arc::clone(metrics),
         }
     }
@@ -209,13 +238,13 @@ impl RunningGuard {
 impl Drop for RunningGuard {
     fn drop(&mut self) {
         let mut running = self.running.lock();
-        let is_it = |other: &Running| Arc::ptr_eq(&other.callers, &self.callers);
+        let is_it = |other: &Running| other.crowd.is(&self.crowd);
         if running.get(&self.digest).is_some_and(is_it) {
             running.remove(&self.digest);
         }
         drop(running);
         self.metrics.downloads_running.dec();
-        let callers = self.callers.load(Ordering::Relaxed);
+        let callers = self.crowd.served();
         self.metrics.readers_per_download.observe(callers.into());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cistern_oci::{Digest, Reference};
+use cistern_oci::{Digest, Reference, Tag};
 use cistern_storage::StorageError;
 
 use crate::upstream::UpstreamError;
@@ -44,6 +44,10 @@ pub enum PullError {
     Upstream(Asked),
     /// The download runs, but its size is not known yet and headers cannot wait longer.
     StillFetching,
+    /// The link is down, and as many callers wait for it as may (`proxy.holdlimit`).
+    NotHeld(UpstreamError),
+    /// The tag is here and could not be confirmed, for this reason, and `proxy.strict` forbids to serve it so.
+    Strict(Tag, Box<PullError>),
     /// The store failed.
     Storage(StorageError),
     /// Work for this request ended without an answer (a fault of ours, or shutting down).

@@ -6,14 +6,12 @@ use std::time::Duration;
 use cistern_oci::{Descriptor, Digest, Manifest, ManifestKind, ManifestLinks, Platform, Reference};
 use cistern_storage::{StorageError, TagRecord};
 
-use super::check::freshness;
-use super::freshness::{Freshness, confirmed_ago};
+use super::check::{age, freshness};
+use super::freshness::Freshness;
 use super::manifests::manifest_error;
 use super::status::DownloadReport;
-use super::{Asked, LinkReport, LinkState, Parts, Pull, PullError, StaleTag, TagKey};
-use crate::config::WhenGone;
+use super::{Asked, LinkReport, Parts, Pull, PullError, StaleTag, TagKey};
 use crate::repositories::{Mirror, Repository};
-use crate::upstream::Fault;
 
 /// What is known of an image.
 #[derive(Clone, Debug)]
@@ -180,13 +178,11 @@ impl Explainer<'_> {
             return None;
         };
         let key: TagKey = (self.repository.name().clone(), tag.clone());
-        let since_check = self.parts.checked.get(&key).map(|at| at.elapsed());
-        let now = self.parts.clock.now();
         let stale = self.parts.stale.all();
         let policy = &self.parts.policy;
         Some(KnownTag {
             digest: record.digest,
-            confirmed_ago: confirmed_ago(&record, since_check, now),
+            confirmed_ago: age(self.parts, &key, Some(&record)),
             source: record.source.as_deref().map(str::to_owned),
             check_every: policy.check_every,
             is_strict: self.mirror().is_some() && policy.is_strict(&key.0, tag),
@@ -220,42 +216,26 @@ impl Explainer<'_> {
                 self.parts.refused_tags.get(&key)
             }
         };
+        let strict = match reference {
+            Reference::Tag(tag) if self.parts.policy.is_strict(&mirror.name, tag) => Some(tag),
+            Reference::Tag(_) | Reference::Digest(_) => None,
+        };
         let host = mirror.upstream.host();
-        let state = self.parts.links.state(host);
-        let error = match remembered {
-            Some(asked) => Some(manifest_error(reference.clone(), asked)),
-            None if state == LinkState::Offline => Some(match self.parts.links.last_error(host) {
-                Some(asked) => PullError::Upstream(asked),
-                None => PullError::StillFetching,
-            }),
-            None => None,
-        };
-        let is_strict = matches!(reference, Reference::Tag(tag) if self.parts.policy.is_strict(&mirror.name, tag));
-        match error {
-            Some(error) if is_here && !is_strict && !self.follows(&error) => {
-                Outlook::Unconfirmed(error)
+        let remembered = remembered.map(|asked| manifest_error(reference.clone(), asked));
+        match (remembered, strict) {
+            (Some(error), None) if is_here => Outlook::Unconfirmed(error),
+            (Some(error), Some(tag))
+                if is_here && !matches!(error, PullError::ManifestUnknown(..)) =>
+            {
+                Outlook::Refused(PullError::Strict(tag.clone(), Box::new(error)))
             }
-            Some(error) => Outlook::Refused(error),
-            None if is_here && !is_strict => match state {
-                LinkState::Online => Outlook::AskedFirst,
-                LinkState::Degraded | LinkState::Offline => Outlook::Unconfirmed(
-                    self.parts
-                        .links
-                        .last_error(host)
-                        .map_or(PullError::StillFetching, PullError::Upstream),
-                ),
-            },
-            None => Outlook::Fetched,
+            (Some(error), _) => Outlook::Refused(error),
+            (None, None) if is_here && self.parts.links.is_degraded(host) => {
+                Outlook::Unconfirmed(self.parts.link_error(host))
+            }
+            (None, None) if is_here => Outlook::AskedFirst,
+            (None, _) => Outlook::Fetched,
         }
-    }
-
-    /// Whether what is held is dropped because its upstream says that it is gone.
-    fn follows(&self, error: &PullError) -> bool {
-        let PullError::ManifestUnknown(_, Some(asked)) = error else {
-            return false;
-        };
-        matches!(asked.error.fault, Fault::NotFound(_))
-            && self.parts.policy.when_gone == WhenGone::Follow
     }
 
     fn refusals(

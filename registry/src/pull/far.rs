@@ -32,7 +32,8 @@ pub(super) async fn open(
         Want::Part(RangeRequest::FromTo { last: None, .. })
     );
     let is_near = part.first <= running.blob.readable().saturating_add(NEAR);
-    if is_open || is_near || part.length() > SMALL {
+    let is_away = running.crowd.waits().is_some();
+    if is_open || is_near || is_away || part.length() > SMALL {
         return None;
     }
     let permit = running.ahead.take(part.length(), size)?;

@@ -188,18 +188,22 @@ mod tests {
         let mut second = callers.pop().unwrap();
         let mut first = callers.pop().unwrap();
         {
-            let mut held = Box::pin(first.wait_for(std::future::pending::<()>()));
+            let mut waiting_on = Box::pin(first.wait_for(std::future::pending::<()>()));
             let mut waiting = Box::pin(second.wait_for(std::future::pending::<()>()));
-            assert!(poll!(&mut held).is_pending() && poll!(&mut waiting).is_pending());
+            assert!(poll!(&mut waiting_on).is_pending() && poll!(&mut waiting).is_pending());
             crowd.begin_to_wait(&down());
-            assert!(poll!(&mut held).is_pending());
+            assert!(poll!(&mut waiting_on).is_pending());
             assert_eq!(waiting.await, Err(down()));
             crowd.go_on();
-            assert!(poll!(&mut held).is_pending());
+            assert!(poll!(&mut waiting_on).is_pending());
         }
         assert_eq!(second.wait_for(async { 1 }).await, Ok(1));
         crowd.begin_to_wait(&down());
-        assert_eq!(second.wait_for(async { 1 }).await, Ok(1), "the place is free");
+        assert_eq!(
+            second.wait_for(async { 1 }).await,
+            Ok(1),
+            "the place is free"
+        );
         assert_eq!(first.wait_for(async { 1 }).await, Err(down()));
     }
 }

@@ -126,6 +126,17 @@ impl Links {
         }
     }
 
+    /// Resolves when the link was offline and is online again, both after now. Who waits for an answer over it may have been
+    /// waiting in vain: the connection is from before.
+    pub(super) async fn returned(&self, upstream: &str) {
+        let Some(link) = self.link(upstream) else {
+            return std::future::pending().await;
+        };
+        let mut state = link.state.subscribe();
+        let _ = state.wait_for(|state| *state == LinkState::Offline).await;
+        let _ = state.wait_for(|state| *state == LinkState::Online).await;
+    }
+
     /// How each watched link was, by host.
     pub fn reports(&self) -> Vec<LinkReport> {
         let links = self.shared.links.read();

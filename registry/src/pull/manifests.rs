@@ -1,12 +1,13 @@
 //! Resolving a reference to a manifest: by digest it never changes, by tag its upstream is asked from time to time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{StorageError, TagRecord};
 
 use super::attachments;
-use super::check::{Checker, Failed, freshness};
+use super::check::{Checker, Failed, age, freshness};
 use super::freshness::Freshness;
 use super::patience::Patience;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
@@ -70,7 +71,8 @@ impl Manifests<'_> {
         }
         .fetch(digest);
         let heard = fetch.heard().clone();
-        match Patience::HEADERS.wait(&heard, fetch.outcome()).await {
+        let cold = self.parts.cold.begin(&mirror.name);
+        match cold.patience.wait(&heard, fetch.outcome()).await {
             None => Err(PullError::StillFetching),
             Some(None) => Err(PullError::Interrupted),
             Some(Some(Err(failed))) => Err(error_of(Reference::Digest(digest), failed)),
@@ -117,39 +119,57 @@ impl Manifests<'_> {
             && let Some(manifest) = held.manifest.clone()
         {
             self.parts.metrics.tag_checks.count(TagCheck::Fresh);
-            self.parts.storage.blobs().note_use(&manifest.digest);
+            self.note_use(mirror, &held.key, &manifest.digest);
             return Ok(FoundManifest::new(manifest, Served::Hit));
         }
         if let Some(asked) = self.parts.refused_tags.get(&held.key) {
-            return self.without_upstream(held, manifest_error(Reference::Tag(tag.clone()), asked));
+            let error = manifest_error(Reference::Tag(tag.clone()), asked);
+            return self.without_upstream(mirror, held, error);
         }
+        if held.is_enough() && self.parts.links.is_degraded(mirror.upstream.host()) {
+            // Nobody is dialled: the prober finds out when the link is back, and then asks about this tag.
+            let error = self.parts.link_error(mirror.upstream.host());
+            return self.without_upstream(mirror, held, error);
+        }
+        self.checked(mirror, held, record).await
+    }
+
+    /// What the upstream says of the tag, if it does so in time; else what is held.
+    async fn checked(
+        &self,
+        mirror: &Mirror,
+        held: Held,
+        record: Option<TagRecord>,
+    ) -> Result<FoundManifest, PullError> {
+        let tag = held.key.1.clone();
         let (mut check, joined) = Checker {
             parts: self.parts,
             mirror,
         }
         .check(tag.clone(), record);
-        if held.is_enough() && self.parts.links.is_degraded(mirror.upstream.host()) {
-            // The check goes on behind our back; this caller has waited for enough silence before.
-            return self.without_upstream(held, PullError::StillFetching);
-        }
-        let patience = if held.is_enough() {
-            Patience::check(self.parts.check_deadline)
-        } else {
-            Patience::HEADERS
-        };
         let heard = check.heard().clone();
-        match patience.wait(&heard, check.outcome()).await {
+        let outcome = if held.is_enough() {
+            let patience = Patience::check(self.parts.check_deadline);
+            patience.wait(&heard, check.outcome()).await
+        } else {
+            let cold = self.parts.cold.begin(&mirror.name);
+            cold.patience.wait(&heard, check.outcome()).await
+        };
+        match outcome {
             None => {
                 self.parts.links.note_silence(mirror.upstream.host());
-                self.without_upstream(held, PullError::StillFetching)
+                self.without_upstream(mirror, held, PullError::StillFetching)
             }
-            Some(None) => self.without_upstream(held, PullError::Interrupted),
+            Some(None) => self.without_upstream(mirror, held, PullError::Interrupted),
             Some(Some(Err(failed))) => {
                 let follow = failed.is_gone() && self.parts.policy.when_gone == WhenGone::Follow;
-                let error = error_of(Reference::Tag(tag.clone()), failed);
-                self.without_upstream(held.unless(follow), error)
+                let error = error_of(Reference::Tag(tag), failed);
+                self.without_upstream(mirror, held.unless(follow), error)
             }
-            Some(Some(Ok(manifest))) => Ok(FoundManifest::checked(manifest, held.manifest, joined)),
+            Some(Some(Ok(manifest))) => {
+                self.parts.used_tags.note(mirror, &held.key);
+                Ok(FoundManifest::checked(manifest, held.manifest, joined))
+            }
         }
     }
 
@@ -169,6 +189,8 @@ impl Manifests<'_> {
             _ => false,
         };
         Ok(Held {
+            is_strict: self.parts.policy.is_strict(&key.0, &key.1),
+            age: age(self.parts, &key, record),
             key,
             manifest,
             is_attachment,
@@ -193,24 +215,62 @@ impl Manifests<'_> {
     }
 
     /// What is held, marked as stale. Of an attachment that is not held, that there is none; else the error.
-    fn without_upstream(&self, held: Held, error: PullError) -> Result<FoundManifest, PullError> {
+    fn without_upstream(
+        &self,
+        mirror: &Mirror,
+        held: Held,
+        error: PullError,
+    ) -> Result<FoundManifest, PullError> {
+        let is_answer = matches!(error, PullError::ManifestUnknown(..));
         let Some(manifest) = held.manifest else {
-            let is_answer = matches!(error, PullError::ManifestUnknown(..));
-            return Err(if held.is_attachment && !is_answer {
+            let is_none = held.is_attachment && !held.is_strict && !is_answer;
+            return Err(if is_none {
                 PullError::ManifestUnknown(Reference::Tag(held.key.1), None)
             } else {
                 error
             });
         };
+        if held.is_strict {
+            // That the tag is gone is what the upstream says of it now: that is told.
+            return Err(if is_answer {
+                error
+            } else {
+                PullError::Strict(held.key.1, Box::new(error))
+            });
+        }
         self.parts.metrics.tag_checks.count(TagCheck::Stale);
-        self.parts.stale.note(&held.key, manifest.digest, "");
-        self.parts.storage.blobs().note_use(&manifest.digest);
+        let why = why(mirror.upstream.host(), &error);
+        self.parts.stale.note(&held.key, manifest.digest, &why);
+        self.note_use(mirror, &held.key, &manifest.digest);
         Ok(FoundManifest {
             manifest,
             served: Served::Stale,
             stale: true,
-            age: None,
+            age: held.age,
         })
+    }
+
+    fn note_use(&self, mirror: &Mirror, key: &TagKey, digest: &Digest) {
+        self.parts.used_tags.note(mirror, key);
+        self.parts.storage.blobs().note_use(digest);
+    }
+}
+
+/// Why a tag could not be confirmed, in words for an operator.
+fn why(host: &str, error: &PullError) -> String {
+    match error {
+        PullError::Upstream(asked) | PullError::ManifestUnknown(_, Some(asked)) => {
+            asked.error.to_string()
+        }
+        PullError::StillFetching => format!("{host}: no answer in time"),
+        PullError::Storage(error) => format!("the store failed: {error}"),
+        PullError::NotHeld(down) => down.to_string(),
+        PullError::ManifestUnknown(_, None)
+        | PullError::BlobUnknown(..)
+        | PullError::NameUnknown(..)
+        | PullError::RangeNotSatisfiable { .. }
+        | PullError::Strict(..)
+        | PullError::Interrupted => "the question was interrupted".to_owned(),
     }
 }
 
@@ -222,12 +282,16 @@ struct Held {
     /// The tag is not known, and would name what is attached to a manifest that is held. A client that pulls this manifest asks
     /// for its attachments too and takes every answer but "there is none" for the end of the pull.
     is_attachment: bool,
+    /// The operator wants it never to be served unconfirmed.
+    is_strict: bool,
+    /// How long ago it was confirmed, if that is known.
+    age: Option<Duration>,
 }
 
 impl Held {
     /// Whether a caller can be answered without the upstream.
     fn is_enough(&self) -> bool {
-        self.manifest.is_some() || self.is_attachment
+        !self.is_strict && (self.manifest.is_some() || self.is_attachment)
     }
 
     /// Without its manifest, if that is to be dropped.

@@ -7,6 +7,8 @@ mod attachments;
 mod blobs;
 mod body;
 mod check;
+mod cold;
+mod crowd;
 mod download;
 mod downloads;
 mod error;
@@ -14,13 +16,17 @@ mod explain;
 mod far;
 mod flights;
 mod freshness;
+mod hold;
 mod links;
 mod manifests;
 mod pass_through;
 mod patience;
 mod prober;
+mod read_ahead;
 mod referrers;
 mod remembered;
+mod revalidate;
+mod slots;
 mod sources;
 mod stale;
 mod status;
@@ -32,7 +38,6 @@ use std::time::Duration;
 use cistern_oci::{ByteRange, Digest, Manifest, RangeRequest, Reference, RepositoryName, Tag};
 use cistern_storage::{Clock, Storage};
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -50,11 +55,15 @@ pub use self::status::DownloadReport;
 pub use crate::upstream::Referrer;
 
 use self::check::Outcome;
+use self::cold::ColdWaits;
 use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
+use self::hold::Hold;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
+use self::revalidate::UsedTags;
+use self::slots::Slots;
 use self::stale::StaleTags;
 use crate::metrics::{Metrics, UpstreamKind, UpstreamOutcome};
 use crate::repositories::Repository;
@@ -165,6 +174,23 @@ pub struct PullOptions {
     pub policy: TagPolicy,
     /// How long an upstream may be silent before a caller gets what is known (`proxy.checkdeadline`).
     pub check_deadline: Duration,
+    /// How blobs are downloaded.
+    pub downloading: Downloading,
+    /// Cancelled when the server begins to stop: what nobody waits for is not gone on with.
+    pub stop: CancellationToken,
+}
+
+/// How blobs are downloaded, and what becomes of callers while the link is down.
+#[derive(Clone, Copy, Debug)]
+pub struct Downloading {
+    /// How many at once (`proxy.downloads`).
+    pub at_once: usize,
+    /// How long callers are held after the last byte came (`proxy.hold`).
+    pub hold: Duration,
+    /// How many callers are held at once (`proxy.holdlimit`).
+    pub hold_limit: usize,
+    /// Whether the missing blobs of a served image are downloaded before they are asked for (`proxy.readahead`).
+    pub read_ahead: bool,
 }
 
 type TagKey = (RepositoryName, Tag);
@@ -174,8 +200,6 @@ type DigestKey = (RepositoryName, Digest);
 const CHECKED_TAGS: u64 = 100_000;
 /// Tag lists kept in memory while they are fresh.
 const FRESH_LISTINGS: u64 = 100;
-/// Downloads at once: each costs a connection, a file and one buffer.
-const DOWNLOADS_AT_ONCE: usize = 64;
 
 /// The parts every piece of pull work shares.
 pub(crate) struct Parts {
@@ -186,7 +210,11 @@ pub(crate) struct Parts {
     policy: TagPolicy,
     check_deadline: Duration,
     downloads: Downloads,
-    slots: Semaphore,
+    slots: Slots,
+    hold: Hold,
+    hold_for: Duration,
+    reads_ahead: bool,
+    stop: CancellationToken,
     suspects: Suspects,
     links: Links,
     checks: Flights<TagKey, Outcome>,
@@ -195,6 +223,8 @@ pub(crate) struct Parts {
     referrers: Flights<DigestKey, Listed>,
     checked: Cache<TagKey, Instant>,
     stale: StaleTags,
+    used_tags: UsedTags,
+    cold: ColdWaits,
     fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
     fresh_referrers: Cache<DigestKey, Arc<[Referrer]>>,
     refused_tags: Remembered<TagKey>,
@@ -205,6 +235,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Why nobody is asked at an upstream whose link is not online.
+    fn link_error(&self, upstream: &str) -> PullError {
+        let last = self.links.last_error(upstream);
+        last.map_or(PullError::StillFetching, PullError::Upstream)
+    }
+
     /// Counts one question to an upstream, and hands its answer on.
     fn counted<T>(
         &self,
@@ -251,6 +287,8 @@ impl Pull {
             metrics,
             policy,
             check_deadline,
+            downloading,
+            stop,
         } = options;
         let fresh_listings = Cache::builder()
             .max_capacity(FRESH_LISTINGS)
@@ -262,17 +300,22 @@ impl Pull {
             links: Links::new(Arc::clone(&clock), Arc::clone(&metrics)),
             stale: StaleTags::new(Arc::clone(&clock), metrics.stale_tags.clone()),
             clock,
-            metrics,
             policy,
             check_deadline,
             downloads: Downloads::new(),
-            slots: Semaphore::new(DOWNLOADS_AT_ONCE),
+            slots: Slots::new(downloading.at_once),
+            hold: Hold::new(downloading.hold_limit, metrics.held_callers.clone()),
+            hold_for: downloading.hold,
+            reads_ahead: downloading.read_ahead,
+            stop,
             suspects: Suspects::new(),
             checks: Flights::new(tasks.clone()),
             fetches: Flights::new(tasks.clone()),
             listings: Flights::new(tasks.clone()),
             referrers: Flights::new(tasks.clone()),
             checked: Cache::new(CHECKED_TAGS),
+            used_tags: UsedTags::new(),
+            cold: ColdWaits::default(),
             fresh_listings,
             fresh_referrers,
             refused_tags: Remembered::new(),
@@ -280,6 +323,7 @@ impl Pull {
             refused_blobs: Remembered::new(),
             refused_listings: Remembered::new(),
             refused_referrers: Remembered::new(),
+            metrics,
             tasks,
         };
         Self {
@@ -308,6 +352,11 @@ impl Pull {
         manifests::Manifests { parts: &self.parts }
             .find(repository, reference)
             .await
+    }
+
+    /// Takes note that a manifest was handed to a caller, who will hardly stop at that: its missing blobs may be sent for.
+    pub fn note_served(&self, repository: &Repository, manifest: &Manifest) {
+        read_ahead::begin(&self.parts, repository, manifest);
     }
 
     /// A page of this repository's tags: those after `after` (exclusive), at most `at_most`.

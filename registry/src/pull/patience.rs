@@ -31,6 +31,14 @@ impl Patience {
         }
     }
 
+    /// The same, but no longer than this in all.
+    pub(super) fn at_most(self, limit: Duration) -> Self {
+        Self {
+            silence: self.silence.min(limit),
+            total: self.total.min(limit),
+        }
+    }
+
     /// Waits for `work`; `None` when patience ended first. The work itself is not disturbed if it runs elsewhere.
     pub(super) async fn wait<T>(self, heard: &Heard, work: impl Future<Output = T>) -> Option<T> {
         let end = Instant::now() + self.total;

@@ -13,7 +13,6 @@ mod listed;
 mod question;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cistern_oci::{Digest, RepositoryName, Tag};
 use cistern_storage::StorageError;
@@ -23,8 +22,9 @@ pub use self::listed::ReferrerList;
 use self::listed::{Entries, Held};
 use self::question::Question;
 use super::check::Failed;
+use super::flights::Flight;
 use super::patience::Patience;
-use super::{Asked, Parts, PullError, Served};
+use super::{Asked, DigestKey, Parts, PullError, Served};
 use crate::config::WhenGone;
 use crate::repositories::{Mirror, Repository};
 use crate::upstream::{Fault, Referrer, UpstreamError, read_referrers};
@@ -74,39 +74,22 @@ impl Referrers<'_> {
         if let Some(asked) = self.parts.refused_referrers.get(&key) {
             return self.instead(known, PullError::Upstream(asked), Served::Hit);
         }
-        let question = (Arc::clone(self.parts), mirror.clone());
-        let (mut flight, joined) =
-            self.parts
-                .referrers
-                .join_or_start(key, move |heard| async move {
-                    let (parts, mirror) = question;
-                    let question = Question {
-                        parts,
-                        mirror,
-                        subject,
-                        heard,
-                    };
-                    question.answered().await
-                });
-        let served = if joined { Served::Joined } else { Served::Miss };
-        let host = mirror.upstream.host();
         // Who pulls a manifest that is held asks for its referrers too, and looks for their tag when there is no answer.
         let hurries = known.is_some() || is_held(self.parts, &mirror.name, &subject).await?;
-        let degraded = hurries && self.parts.links.is_degraded(host);
-        let patience = match (degraded, hurries) {
-            (true, _) => Patience {
-                silence: Duration::ZERO,
-                total: Duration::ZERO,
-            },
-            (false, true) => Patience::check(self.parts.check_deadline),
-            (false, false) => Patience::HEADERS,
+        let host = mirror.upstream.host();
+        if hurries && self.parts.links.is_degraded(host) {
+            return self.instead(known, self.parts.link_error(host), Served::Hit);
+        }
+        let (mut flight, served) = self.ask(mirror, key);
+        let patience = if hurries {
+            Patience::check(self.parts.check_deadline)
+        } else {
+            Patience::HEADERS
         };
         let heard = flight.heard().clone();
         match patience.wait(&heard, flight.outcome()).await {
             None => {
-                if !degraded {
-                    self.parts.links.note_silence(host);
-                }
+                self.parts.links.note_silence(host);
                 self.instead(known, PullError::StillFetching, served)
             }
             Some(None | Some(Err(Failed::Interrupted))) => {
@@ -118,6 +101,24 @@ impl Referrers<'_> {
             }
             Some(Some(Ok(list))) => Ok(ReferrerList::told(list, served)),
         }
+    }
+
+    /// The question that runs, or a new one.
+    fn ask(&self, mirror: &Mirror, key: DigestKey) -> (Flight<Listed>, Served) {
+        let (parts, mirror, subject) = (Arc::clone(self.parts), mirror.clone(), key.1);
+        let (flight, joined) = self
+            .parts
+            .referrers
+            .join_or_start(key, move |heard| async move {
+                let question = Question {
+                    parts,
+                    mirror,
+                    subject,
+                    heard,
+                };
+                question.answered().await
+            });
+        (flight, if joined { Served::Joined } else { Served::Miss })
     }
 
     /// There is no list from the upstream: because there is none, or because it could not be asked.

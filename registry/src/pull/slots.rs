@@ -62,7 +62,8 @@ impl Queue {
     /// Who is next, taken out of the queue.
     fn next(&mut self) -> Option<Waiting> {
         self.waiting.retain(|waiting| !waiting.turn.is_closed());
-        let order = |(place, waiting): &(usize, &Waiting)| (waiting.crowd.present(), Reverse(*place));
+        let order =
+            |(place, waiting): &(usize, &Waiting)| (waiting.crowd.present(), Reverse(*place));
         let (place, _) = self.waiting.iter().enumerate().max_by_key(order)?;
         Some(self.waiting.remove(place))
     }

@@ -80,6 +80,35 @@ impl Sources {
         next
     }
 
+    /// Whether the first of them was shown to hold the blob, before anybody was asked for it.
+    pub(super) fn begin_with_proof(&self) -> bool {
+        let known = self.0.lock();
+        known.sources.first().is_some_and(|first| first.is_proven)
+    }
+
+    /// The first of them.
+    pub(super) fn first(&self) -> Option<Mirror> {
+        let known = self.0.lock();
+        known.sources.first().map(|first| first.mirror.clone())
+    }
+
+    /// Those that may have the blob, this one first, for another round of questions.
+    pub(super) fn in_order(&self, first: Option<&RepositoryName>) -> Vec<Mirror> {
+        let known = self.0.lock();
+        let may = |source: &&Source| source.refusal.is_none();
+        let mirrors = known.sources.iter().filter(may);
+        let mut mirrors: Vec<_> = mirrors.map(|source| source.mirror.clone()).collect();
+        mirrors.sort_by_key(|mirror| Some(&mirror.name) != first);
+        mirrors
+    }
+
+    /// Notes that an upstream gives the blob: that this repository holds it is known from now on, whatever becomes of the link.
+    pub(super) fn note_answer(&self, repository: &RepositoryName) {
+        if let Some(source) = self.0.lock().of(repository) {
+            source.is_proven = true;
+        }
+    }
+
     /// Notes that an upstream did not give the blob. A repository that was not proven to hold it before gets nothing from the
     /// sources of others, whatever the fault: a stumble is no proof, and some upstreams say 403 without a word of tokens (law 6).
     pub(super) fn note_error(&self, repository: &RepositoryName, error: &UpstreamError) {

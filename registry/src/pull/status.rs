@@ -30,8 +30,8 @@ impl DownloadReport {
             repositories: running.sources.holders(),
             size: running.blob.size(),
             written: running.blob.readable(),
-            callers: running.callers(),
-            waits: running.waits(),
+            callers: running.crowd.present(),
+            waits: running.crowd.waits().map(|why| why.to_string()),
         }
     }
 }

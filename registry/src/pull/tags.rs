@@ -1,7 +1,6 @@
 //! Listing tags and repositories: the upstream's list, kept a while, sorted and paged here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use cistern_oci::{RepositoryName, Tag};
@@ -93,6 +92,14 @@ impl Tags<'_> {
         if let Some(asked) = self.parts.refused_listings.get(&mirror.name) {
             return self.instead(mirror, PullError::Upstream(asked)).await;
         }
+        let host = mirror.upstream.host();
+        if self.parts.links.is_degraded(host) {
+            // Nobody is dialled for a list when there is one to show.
+            let held = self.instead(mirror, self.parts.link_error(host)).await;
+            if held.is_ok() {
+                return held;
+            }
+        }
         let (parts, asked) = (Arc::clone(self.parts), mirror.clone());
         let (mut flight, joined) =
             self.parts
@@ -105,14 +112,7 @@ impl Tags<'_> {
                     let listed = parts.counted(UpstreamKind::Tags, asked.upstream.host(), listed);
                     conclude(&parts, &asked, listed).await
                 });
-        let known = self.last_listing(&mirror.name).await?.is_some();
-        let degraded = known && self.parts.links.is_degraded(mirror.upstream.host());
-        let patience = if degraded {
-            Patience {
-                silence: Duration::ZERO,
-                total: Duration::ZERO,
-            }
-        } else if known {
+        let patience = if self.last_listing(&mirror.name).await?.is_some() {
             Patience::check(self.parts.check_deadline)
         } else {
             Patience::HEADERS
@@ -120,9 +120,7 @@ impl Tags<'_> {
         let heard = flight.heard().clone();
         match patience.wait(&heard, flight.outcome()).await {
             None => {
-                if !degraded {
-                    self.parts.links.note_silence(mirror.upstream.host());
-                }
+                self.parts.links.note_silence(host);
                 self.instead(mirror, PullError::StillFetching).await
             }
             Some(None) => self.instead(mirror, PullError::Interrupted).await,

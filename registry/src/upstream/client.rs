@@ -88,6 +88,15 @@ impl Upstream {
     /// page. Only 5xx does not count: it may come from a gateway whose registry is away, and one that is ill has nothing to
     /// give either.
     pub async fn is_reachable(&self) -> bool {
+        self.ping().await.is_ok_and(|status| status < 500)
+    }
+
+    /// A sign of life: whether anything at all is answered there, 5xx too. It shows that the link works, not that the registry does.
+    pub async fn probe(&self) -> Result<(), UpstreamError> {
+        self.ping().await.map(|_| ())
+    }
+
+    async fn ping(&self) -> Result<u16, UpstreamError> {
         let journey = Journey {
             method: Method::GET,
             url: self.shared.address.ping(),
@@ -96,7 +105,7 @@ impl Upstream {
             may_leave: true,
         };
         let arrived = follow(&self.shared.dialer, &journey, &Heard::default()).await;
-        arrived.is_ok_and(|arrival| arrival.status() < 500)
+        arrived.map(|arrival| arrival.status())
     }
 
     /// Asks what a tag or digest is. A refusal is believed only after the manifest itself was asked for.

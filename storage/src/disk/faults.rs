@@ -54,6 +54,7 @@ pub struct FaultyDisk {
     cold: AtomicBool,
     free: AtomicU64,
     elsewhere: AtomicBool,
+    restarts: AtomicU64,
 }
 
 impl FaultyDisk {
@@ -93,6 +94,11 @@ impl FaultyDisk {
     /// Claims that so many bytes are free of ten times as many; 0 asks the real disk again.
     pub fn set_free(&self, bytes: u64) {
         self.free.store(bytes, Ordering::Release);
+    }
+
+    /// From now on the machine has started anew: what the device lacks would be lost.
+    pub fn restart_machine(&self) {
+        self.restarts.fetch_add(1, Ordering::AcqRel);
     }
 
     /// What was asked so far.
@@ -214,6 +220,11 @@ impl Disk for FaultyDisk {
                 free,
             }),
         }
+    }
+
+    fn boot(&self) -> Option<String> {
+        let restarts = self.restarts.load(Ordering::Acquire);
+        Some(format!("start {restarts} of the machine"))
     }
 
     fn lock(&self, file: &DiskFile) -> io::Result<()> {

@@ -123,6 +123,11 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
     /// Room on the file system that holds `path`.
     fn space(&self, path: &Path) -> io::Result<Space>;
+    /// The name of this start of the machine: what was written since then is in memory, even if the device lacks it. `None`: the
+    /// system does not say.
+    fn boot(&self) -> Option<String> {
+        None
+    }
     /// Takes the lock of an open file for as long as it stays open; `WouldBlock` when another holds it.
     fn lock(&self, file: &DiskFile) -> io::Result<()>;
 }

@@ -21,6 +21,10 @@ use super::{Disk, DiskFile, FileFacts, Space};
 /// What is read ahead is at least this much, so that bytes this far apart tell of those between them.
 const LOOK_EVERY: usize = 128 * 1024;
 
+/// Where Linux tells one start of the machine from another, and how long that may be.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+const LONGEST_BOOT: usize = 64;
+
 /// The machine's own file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
@@ -155,6 +159,14 @@ impl Disk for RealDisk {
             total: found.f_blocks.saturating_mul(found.f_frsize),
             free: found.f_bavail.saturating_mul(found.f_frsize),
         })
+    }
+
+    fn boot(&self) -> Option<String> {
+        let file = self.open(Path::new(BOOT)).ok()?;
+        let mut name = [0; LONGEST_BOOT];
+        let length = self.read_at(&file, &mut name, 0).ok()?;
+        let name = str::from_utf8(name.get(..length)?).ok()?.trim();
+        (!name.is_empty()).then(|| name.to_owned())
     }
 
     fn lock(&self, file: &DiskFile) -> io::Result<()> {

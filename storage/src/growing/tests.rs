@@ -281,7 +281,14 @@ async fn a_hundred_readers_get_the_same_bytes_at_their_own_pace() {
 async fn readers_learn_of_an_answer_when_it_is_sure_that_the_bytes_are_kept() {
     let place = Place::new();
     let storage = place.open().await;
-    let (_writer, blob) = start(&storage, sha256(b"1"), Some(1)).await;
+    let (writer, blob) = start(&storage, sha256(b"1"), Some(1)).await;
+    assert!(
+        timeout(Duration::from_millis(30), blob.wait_for(0))
+            .await
+            .is_err(),
+        "nobody has answered yet"
+    );
+    writer.answered();
     assert_eq!(blob.wait_for(0).await, Ok(Ready { size: Some(1) }));
     let read_only = place.open_read_only().await;
     let (growing, blob) = growing("interrupted");

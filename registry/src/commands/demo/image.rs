@@ -83,7 +83,8 @@ async fn store(
         .start(digest, size, writer)
         .await
         .map_err(|refused| refused.why)?;
-    writer.append(bytes).await?;
+    let there = usize::try_from(writer.written())?;
+    writer.append(bytes.slice(there..)).await?;
     writer.commit().await?;
     storage
         .repositories()

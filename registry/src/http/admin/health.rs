@@ -4,7 +4,7 @@
 //! the link is down, and that is when it is needed. Readiness says the same and tells, as detail, how the upstreams were.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::super::Http;
+use crate::pull::{LinkReport, LinkState, StaleTag};
 
 /// How long one look at the store holds: whoever asks often does not make the disk busy.
 const LOOK_HOLDS: Duration = Duration::from_secs(1);
@@ -25,49 +26,79 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asks how things are.
 pub struct Health {
     check: Box<dyn Fn() -> BoxFuture<'static, Result<(), StorageError>> + Send + Sync>,
-    upstreams: Box<dyn Fn() -> Vec<UpstreamReport> + Send + Sync>,
+    tell: Box<dyn Fn() -> Told + Send + Sync>,
     last_look: Mutex<Option<(Instant, Looked)>>,
 }
 
 /// What a look at the store showed: well, or what is told about it.
 type Looked = Result<(), Arc<str>>;
 
-/// How an upstream was when it was last asked. Told, never judged.
-#[derive(Clone, Debug)]
-pub struct UpstreamReport {
-    /// Its host.
-    pub upstream: String,
-    /// Whether the last that was seen of it was silence or a broken link.
-    pub degraded: bool,
-    /// Whether it refused the credentials configured for it.
-    pub credentials_refused: bool,
+/// What is told beside the judgement, and changes nothing of it: how the upstreams were, and what could not be confirmed.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// How the link to each upstream is.
+    pub links: Vec<LinkReport>,
+    /// What is served although its upstream could not confirm it.
+    pub stale_tags: Vec<StaleTag>,
 }
 
-// === impl UpstreamReport ===
+/// The most stale tags that are told one by one; their number is told in full.
+const STALE_TAGS_TOLD: usize = 100;
 
-impl UpstreamReport {
-    fn as_json(&self) -> serde_json::Value {
-        let Self {
-            upstream,
-            degraded,
-            credentials_refused,
-        } = self;
-        json!({ "upstream": upstream, "degraded": degraded, "credentials_refused": credentials_refused })
+// === impl Told ===
+
+impl Told {
+    fn upstreams(&self) -> Vec<serde_json::Value> {
+        let upstream = |link: &LinkReport| {
+            json!({
+                "upstream": link.upstream,
+                "state": link.state.as_str(),
+                "degraded": link.state != LinkState::Online,
+                "since": time(link.since),
+                "last_error": link.last_error,
+                "credentials_refused": link.credentials_refused,
+                "paused_for": link.paused_for.map(|pause| pause.as_secs()),
+            })
+        };
+        self.links.iter().map(upstream).collect()
     }
+
+    fn stale(&self) -> serde_json::Value {
+        let stale_tag = |stale: &StaleTag| {
+            json!({
+                "repository": stale.repository,
+                "tag": stale.tag,
+                "digest": stale.digest,
+                "since": time(stale.since),
+                "why": stale.why,
+                "last_asked": time(stale.last_asked),
+            })
+        };
+        let tags = self.stale_tags.iter().take(STALE_TAGS_TOLD);
+        let tags: Vec<_> = tags.map(stale_tag).collect();
+        json!({ "count": self.stale_tags.len(), "tags": tags })
+    }
+}
+
+/// A time as RFC 3339 writes it, in whole seconds; nothing for one that no calendar has.
+fn time(time: SystemTime) -> Option<String> {
+    let time = jiff::Timestamp::try_from(time).ok()?;
+    let seconds = jiff::Timestamp::from_second(time.as_second()).ok()?;
+    Some(seconds.to_string())
 }
 
 // === impl Health ===
 
 impl Health {
-    /// `check` looks at the store ([`Storage::check`](cistern_storage::Storage::check)); `upstreams` is asked whenever somebody
+    /// `check` looks at the store ([`Storage::check`](cistern_storage::Storage::check)); `tell` is asked whenever somebody
     /// asks for readiness, and must not wait for anything.
     pub fn new<Look: Future<Output = Result<(), StorageError>> + Send + 'static>(
         check: impl Fn() -> Look + Send + Sync + 'static,
-        upstreams: impl Fn() -> Vec<UpstreamReport> + Send + Sync + 'static,
+        tell: impl Fn() -> Told + Send + Sync + 'static,
     ) -> Self {
         Self {
             check: Box::new(move || check().boxed()),
-            upstreams: Box::new(upstreams),
+            tell: Box::new(tell),
             last_look: Mutex::new(None),
         }
     }
@@ -127,11 +158,13 @@ pub(crate) async fn readyz(State(http): State<Arc<Http>>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let store = store.err().unwrap_or_else(|| Arc::from("ok"));
-    let upstreams: Vec<_> = (http.health.upstreams)()
-        .iter()
-        .map(UpstreamReport::as_json)
-        .collect();
-    let report = json!({ "ready": ready, "store": &*store, "upstreams": upstreams });
+    let told = (http.health.tell)();
+    let report = json!({
+        "ready": ready,
+        "store": &*store,
+        "upstreams": told.upstreams(),
+        "stale_tags": told.stale(),
+    });
     (
         status,
         [(header::CONTENT_TYPE, "application/json")],

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use about::About;
 pub use explain::{ExplainPage, FailureLine, ItemLine, PlatformLine, Refusal};
-pub use health::{Health, UpstreamReport};
+pub use health::{Health, Told};
 pub use status::{DownloadLine, LinkUse, StaleTagLine, StatusPage, StoreRoom, UpstreamLine};
 
 /// A page for programs.

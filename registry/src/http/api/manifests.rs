@@ -5,7 +5,7 @@
 
 use cistern_oci::{Reference, Tag};
 use http::request::Parts;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use hyper::body::Incoming;
 
 use super::super::Http;
@@ -27,6 +27,9 @@ pub(super) async fn find(
     reference: &Reference,
 ) -> Result<Answer, ApiError> {
     let found = http.pull.manifest(repository, reference).await?;
+    if head.method == Method::GET {
+        http.pull.note_served(repository, &found.manifest);
+    }
     let answer = response::manifest(found, reference, &head.method);
     let has_already = answer
         .digest

@@ -122,6 +122,25 @@ fn what_an_upstream_refused_says_what_it_said_and_when_to_come_back() {
 }
 
 #[test]
+fn a_strict_tag_that_could_not_be_confirmed_names_the_setting_and_the_reason() {
+    let strict = |why| PullError::Strict("1.5".parse().unwrap(), Box::new(why));
+    let upstream = |fault| strict(PullError::Upstream(asked(fault, 0)));
+    let limited = Fault::RateLimited {
+        retry_after: Some(Duration::from_secs(90)),
+    };
+    check([
+        (
+            upstream(limited),
+            r#"503 UNAVAILABLE tag 1.5 is here but could not be confirmed, and proxy.strict forbids to serve it so: mcr.example answered 429: too many requests from this cache | {"cause":"strict","setting":"proxy.strict","why":{"cause":"rate_limited","status":429,"upstream":"mcr.example"}} | retry-after: 90"#,
+        ),
+        (
+            upstream(Fault::CredentialsRefused { status: 401 }),
+            r#"503 UNAVAILABLE tag 1.5 is here but could not be confirmed, and proxy.strict forbids to serve it so: mcr.example refused this cache's credentials (401) | {"cause":"strict","setting":"proxy.strict","why":{"cause":"credentials","status":401,"upstream":"mcr.example"}} | retry-after: 5"#,
+        ),
+    ]);
+}
+
+#[test]
 fn what_failed_here_says_so() {
     let store = StorageError::Index("/var/lib/registry/cistern/index: no such tree".to_owned());
     check([

@@ -17,16 +17,37 @@ async fn health_and_readiness_judge_the_store_and_tell_of_the_upstreams() {
         (200, b"ok\n".as_slice())
     );
     let ready = registry.ask("GET /readyz", &[]).await;
-    let upstreams =
-        json!([{ "upstream": "up.example", "degraded": true, "credentials_refused": false }]);
+    let upstreams = json!([{
+        "upstream": "up.example",
+        "state": "offline",
+        "degraded": true,
+        "since": "1970-01-01T00:00:00Z",
+        "last_error": "up.example: no answer in time",
+        "credentials_refused": false,
+        "paused_for": 7,
+    }]);
     assert_eq!(
         ready.status, 200,
         "a link that is down is no reason to restart a cache"
     );
+    let mut report = ready.json();
+    let stale = report["stale_tags"].take();
     assert_eq!(
-        ready.json(),
-        json!({ "ready": true, "store": "ok", "upstreams": upstreams })
+        report,
+        json!({ "ready": true, "store": "ok", "upstreams": upstreams, "stale_tags": null })
     );
+    assert_eq!(stale["count"], 101);
+    let tags = stale["tags"].as_array().unwrap();
+    assert_eq!(tags.len(), 100, "the page has an end");
+    let first = json!({
+        "repository": "plant/app",
+        "tag": "v1",
+        "digest": tags[0]["digest"],
+        "since": "1970-01-01T00:00:01Z",
+        "why": "up.example: no answer in time",
+        "last_asked": "1970-01-01T00:01:00Z",
+    });
+    assert_eq!(tags[0], first);
     assert_eq!(registry.ask("HEAD /healthz", &[]).await.status, 200);
     assert_eq!(
         registry

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cistern_oci::{Algorithm, Digest, Manifest, RepositoryName};
@@ -12,15 +12,16 @@ use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::WhenGone;
-use crate::http::admin::{About, Health, UpstreamReport};
+use crate::http::admin::{About, Health, Told};
 use crate::http::{
     Access, AccessOptions, Failures, Http, Limits, Listening, Places, Settings, Stopping,
 };
 use crate::metrics::Metrics;
-use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::pull::{Downloading, LinkReport, LinkState, Pull, PullOptions, StaleTag, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{Budget, Upstream, UpstreamOptions};
@@ -209,6 +210,13 @@ fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> 
             strict: Vec::new(),
         },
         check_deadline: Duration::from_secs(3),
+        downloading: Downloading {
+            at_once: 8,
+            hold: Duration::from_secs(240),
+            hold_limit: 100,
+            read_ahead: false,
+        },
+        stop: CancellationToken::new(),
     })
 }
 
@@ -220,12 +228,26 @@ fn health(store_is_ill: bool) -> Health {
             Ok(())
         }
     };
-    let report = UpstreamReport {
-        upstream: "up.example".to_owned(),
-        degraded: true,
-        credentials_refused: false,
+    let tag = StaleTag {
+        repository: name("plant/app"),
+        tag: "v1".parse().unwrap(),
+        digest: Digest::of(Algorithm::Sha256, b"v1"),
+        since: UNIX_EPOCH + Duration::from_millis(1_500),
+        why: "up.example: no answer in time".to_owned(),
+        last_asked: UNIX_EPOCH + Duration::from_secs(60),
     };
-    Health::new(check, move || vec![report.clone()])
+    let told = Told {
+        links: vec![LinkReport {
+            upstream: "up.example".to_owned(),
+            state: LinkState::Offline,
+            since: UNIX_EPOCH,
+            last_error: Some("up.example: no answer in time".to_owned()),
+            credentials_refused: false,
+            paused_for: Some(Duration::from_secs(7)),
+        }],
+        stale_tags: vec![tag; 101],
+    };
+    Health::new(check, move || told.clone())
 }
 
 fn name(repository: &str) -> RepositoryName {

@@ -104,7 +104,10 @@ mod tests {
         let mut least = Duration::from_millis(200);
         for _ in 0..20 {
             let pause = backoff.next(false);
-            assert!(pause >= least && pause <= Duration::from_secs(10), "{pause:?}");
+            assert!(
+                pause >= least && pause <= Duration::from_secs(10),
+                "{pause:?}"
+            );
             least = (least * 2).min(Duration::from_secs(5));
         }
         assert_eq!(backoff.next(true), Duration::ZERO);

@@ -7,11 +7,12 @@ use futures_util::StreamExt as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::config::WhenGone;
-use crate::pull::{Pull, PullOptions, TagPolicy};
+use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::upstream::{Upstream, UpstreamOptions};
 
 /// Nothing here takes that long unless it hangs.
@@ -45,6 +46,13 @@ impl Place {
                 strict: Vec::new(),
             },
             check_deadline: Duration::from_secs(3),
+            downloading: Downloading {
+                at_once: 8,
+                hold: Duration::from_secs(240),
+                hold_limit: 100,
+                read_ahead: false,
+            },
+            stop: CancellationToken::new(),
         });
         let upstream = knows_nothing(&tasks).await;
         Self {
@@ -133,6 +141,7 @@ async fn a_repository_that_may_have_a_stored_blob_gets_it_though_the_one_before_
         digest: blob(),
         size: None,
         sources: sources.clone(),
+        crowd: Crowd::new(),
     };
     download.run(writer).await;
     assert_eq!(growing.wait_size().await.unwrap(), BLOB.len() as u64);
@@ -164,11 +173,15 @@ async fn who_comes_when_every_source_has_failed_begins_anew() {
     });
     assert!(failing.sources.next(1).is_none());
     let parts = &place.pull.parts;
-    let (anew, joined) = place
+    let Joined {
+        download: anew,
+        ran_already,
+        ..
+    } = place
         .running()
         .join_or_start(parts, wanted(&second), true)
         .unwrap();
-    assert!(!joined);
+    assert!(!ran_already);
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     let told = tokio::time::timeout(SOON, anew.blob.wait_end())
@@ -223,7 +236,10 @@ async fn a_download_that_panics_or_is_aborted_is_told_to_every_reader_and_leaves
         assert!(place.running().running(&blob()).is_none());
         let parts = &place.pull.parts;
         let again = place.running().join_or_start(parts, wanted(&mirror), true);
-        assert!(!again.unwrap().1, "nothing is joined that has ended");
+        assert!(
+            !again.unwrap().ran_already,
+            "nothing is joined that has ended"
+        );
     }
 }
 

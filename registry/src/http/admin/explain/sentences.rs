@@ -50,6 +50,10 @@ impl Asked<'_> {
                 "For a child that asks for {image} now {host} is asked whether the tag still means {digest}; if it cannot say, the \
                  child is told 503, because the tag is in proxy.strict."
             ),
+            Outlook::Fetched if self.link_state() == LinkState::Offline => format!(
+                "For a child that asks for {image} now {host} is asked although it cannot be reached, since nothing is here that \
+                 could be served instead: as long as that is so, the child is told 503 within half a minute, and should ask again."
+            ),
             Outlook::Fetched => format!(
                 "For a child that asks for {image} now {host} is asked, and the child gets what it answers: nothing is here that \
                  could be served instead."
