@@ -3,6 +3,7 @@
 //! This is the only place that knows every part. It owns the clock, the disk, the background tasks and the stop signals.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
-use crate::http::admin::{About, Health, Told};
+use crate::http::admin::{About, Health, LinkUse, Told};
 use crate::http::{
     Access, AccessOptions, Failures, Http, Limits, ListenError, Listening, Places, Settings,
     Stopping,
@@ -102,11 +103,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             access: access(config)?,
             settings: settings(config),
-            about: About::new(
-                config.storage.root_directory.clone(),
-                budget,
-                Arc::clone(&clock),
-            ),
+            about: about(config, budget, &clock),
             failures: Failures::default(),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
@@ -193,6 +190,23 @@ fn upstream_of(config: &Config, budget: &Budget) -> Result<Option<Upstream>, Ups
         ..UpstreamOptions::new(remote.url.clone())
     };
     Upstream::new(options).map(Some)
+}
+
+fn about(config: &Config, budget: Budget, clock: &Arc<dyn Clock>) -> About {
+    let store = config.storage.root_directory.display().to_string();
+    let link_use = move || {
+        let used = budget.now();
+        let rate = used.rate;
+        LinkUse {
+            bytes_per_second: rate.and_then(|rate| rate.rate).map(NonZeroU64::get),
+            window: rate
+                .and_then(|rate| rate.window)
+                .map(|window| window.to_string()),
+            interactive_waiting: used.interactive_waiting,
+            warm_waiting: used.warm_waiting,
+        }
+    };
+    About::new(store, link_use, Arc::clone(clock))
 }
 
 /// One budget for the bodies of all upstreams: what it bounds is the link of this machine.

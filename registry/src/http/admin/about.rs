@@ -1,7 +1,5 @@
 //! What a running server can tell of itself and of its link.
 
-use std::num::NonZeroU64;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,23 +7,28 @@ use cistern_storage::Clock;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::LinkUse;
 use crate::metrics::Metrics;
-use crate::upstream::Budget;
 
 /// A server, as it shows itself.
 pub struct About {
-    pub(super) store: PathBuf,
-    pub(super) budget: Budget,
+    /// Where its store is, for people.
+    pub(super) store: String,
+    link_use: Box<dyn Fn() -> LinkUse + Send + Sync>,
     clock: Arc<dyn Clock>,
     started: Instant,
 }
 
 impl About {
-    /// A server that starts now: the folder of its store, and the budget of its link.
-    pub fn new(store: PathBuf, budget: Budget, clock: Arc<dyn Clock>) -> Self {
+    /// A server that starts now. `link_use` tells how fast its links may be used, and must not wait for anything.
+    pub fn new(
+        store: String,
+        link_use: impl Fn() -> LinkUse + Send + Sync + 'static,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             store,
-            budget,
+            link_use: Box::new(link_use),
             clock,
             started: Instant::now(),
         }
@@ -52,11 +55,15 @@ impl About {
         self.now().duration_since(moment).unwrap_or_default()
     }
 
+    /// How fast its links may be used now.
+    pub(super) fn link_use(&self) -> LinkUse {
+        (self.link_use)()
+    }
+
     /// Metrics that nobody keeps up to date while nobody looks.
     pub(super) fn show(&self, metrics: &Metrics) {
-        let used = self.budget.now();
-        let rate = used.rate.and_then(|rate| rate.rate);
-        let rate = rate.map_or(0, NonZeroU64::get);
+        let used = self.link_use();
+        let rate = used.bytes_per_second.unwrap_or_default();
         metrics
             .link_rate_limit
             .set(i64::try_from(rate).unwrap_or(i64::MAX));

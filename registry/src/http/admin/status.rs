@@ -2,7 +2,6 @@
 //!
 //! Its document is read by programs too; members are added, never renamed. Times are RFC 3339, lengths of time in seconds.
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -158,7 +157,7 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
             .iter()
             .map(|link| UpstreamLine::of(link, &http))
             .collect(),
-        link: LinkUse::of(&http),
+        link: about.link_use(),
         stale_tags_count: stale.len(),
         stale_tags: stale
             .iter()
@@ -167,7 +166,7 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
             .collect(),
         downloads: downloads.iter().map(DownloadLine::of).collect(),
         held_callers: u64::try_from(http.metrics.held_callers.get()).unwrap_or_default(),
-        store: about.store.display().to_string(),
+        store: about.store.clone(),
         store_state: http.health.told().await,
         room,
     };
@@ -184,21 +183,6 @@ impl UpstreamLine {
             last_error: link.last_error.clone(),
             credentials_refused: link.credentials_refused,
             paused_for_seconds: link.paused_for.map(|pause| pause.as_secs()),
-        }
-    }
-}
-
-impl LinkUse {
-    pub(super) fn of(http: &Http) -> Self {
-        let used = http.about.budget.now();
-        let rate = used.rate;
-        Self {
-            bytes_per_second: rate.and_then(|rate| rate.rate).map(NonZeroU64::get),
-            window: rate
-                .and_then(|rate| rate.window)
-                .map(|window| window.to_string()),
-            interactive_waiting: used.interactive_waiting,
-            warm_waiting: used.warm_waiting,
         }
     }
 }

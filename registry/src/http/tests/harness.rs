@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::WhenGone;
-use crate::http::admin::{About, Health, Told};
+use crate::http::admin::{About, Health, LinkUse, Told};
 use crate::http::{
     Access, AccessOptions, Failures, Http, Limits, Listening, Places, Settings, Stopping,
 };
@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::pull::{Downloading, LinkReport, LinkState, Pull, PullOptions, StaleTag, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
-use crate::upstream::{Budget, Upstream, UpstreamOptions};
+use crate::upstream::{Upstream, UpstreamOptions};
 
 /// Nothing in these tests takes that long unless it hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -101,11 +101,7 @@ impl Running {
             health: health(setup.store_is_ill),
             access: Access::new(AccessOptions::default()),
             settings: setup.settings,
-            about: About::new(
-                root.path().to_owned(),
-                Budget::unlimited(),
-                Arc::new(SystemClock),
-            ),
+            about: About::new(String::new(), LinkUse::default, Arc::new(SystemClock)),
             failures: Failures::default(),
         };
         let admin = root.path().join("admin.sock");
