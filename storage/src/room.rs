@@ -1,9 +1,14 @@
 //! How much room the store has. Facts for who looks after the machine; must not decide anything.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use crate::core::Core;
-use crate::error::StorageError;
+use cistern_oci::Digest;
+
+use crate::{
+    StorageError,
+    core::{Core, if_there},
+    layout::Layout,
+};
 
 /// The room on the store's file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +19,10 @@ pub struct Room {
     pub free: u64,
     /// What stays free: below it no new blob is kept (`storage.cache.reserve`).
     pub reserve: u64,
+    /// How many downloads that were cut off wait to be gone on with.
+    pub partials: usize,
+    /// What came of them.
+    pub partial_bytes: u64,
 }
 
 impl Core {
@@ -24,10 +33,30 @@ impl Core {
             .disk
             .space(path)
             .map_err(|error| StorageError::io("ask for the free space of", path, error))?;
+        let (partials, partial_bytes) = self.count_partials()?;
         Ok(Room {
             total: space.total,
             free: space.free,
             reserve: self.reserve.bytes_of(space.total),
+            partials,
+            partial_bytes,
         })
+    }
+
+    /// The files of partials, those that are being written included.
+    fn count_partials(&self) -> Result<(usize, u64), StorageError> {
+        let folder = self.layout.partials();
+        let names = if_there("list", &folder, self.disk.list(&folder))?;
+        let names = names.unwrap_or_default().into_iter();
+        let digests: HashSet<Digest> = names
+            .filter_map(|name| Layout::partial_of(name.to_str()?))
+            .collect();
+        let sizes = digests
+            .iter()
+            .filter_map(|digest| self.disk.facts(&self.layout.partial(digest)).ok());
+        let sizes = sizes.map(|facts| facts.size);
+        Ok(sizes.fold((0, 0_u64), |(count, bytes), size| {
+            (count + 1, bytes.saturating_add(size))
+        }))
     }
 }

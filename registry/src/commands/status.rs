@@ -46,6 +46,13 @@ fn lines(page: &StatusPage) -> Vec<String> {
         lines.push(rate(page));
     }
     lines.push(store(page));
+    if let Some(room) = page.room.filter(|room| room.partials > 0) {
+        lines.push(format!(
+            "partials   {} to be gone on with: {} of them are here",
+            counted(room.partials, "unfinished blob"),
+            bytes(room.partial_bytes)
+        ));
+    }
     if page.held_callers > 0 {
         lines.push(format!(
             "held       {} wait for the link with open connections",
@@ -234,6 +241,8 @@ mod tests {
                 total: 100_000_000_000,
                 free: 41_000_000_000,
                 reserve: 5_000_000_000,
+                partials: 2,
+                partial_bytes: 150_000_000,
             }),
             ..StatusPage::default()
         }
@@ -247,6 +256,7 @@ upstream   mcr.example is offline for 16 min (since 2026-01-01T02:00:00Z)
            last error: no connection
 rate       500 kB/s, by the window Mon+Tue 06:00-18:00; 2 downloads wait for their share, 1 more fetch ahead
 store      /var/lib/registry is ok, 41.0 GB free of 100 GB, of which 5.00 GB stay free
+partials   2 unfinished blobs to be gone on with: 150 MB of them are here
 held       20 callers wait for the link with open connections
 stale      3 tags served unconfirmed (a roll-out does not reach whoever pulls them):
            team/app:v1  sha256:abababababab  for 15 min, asked for 0 s ago: the link is down

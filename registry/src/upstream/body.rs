@@ -64,6 +64,11 @@ impl UpstreamBody {
         }
     }
 
+    /// Whether bytes have come that wait for the budget: then it is no silence of the upstream if none are passed on.
+    pub fn holds_bytes(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// The next part of what is held, as soon as the budget has its bytes. No silence of the upstream: it would send more.
     fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.held.is_empty() {

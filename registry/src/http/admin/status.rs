@@ -134,6 +134,10 @@ pub struct StoreRoom {
     pub free: u64,
     /// What stays free (`storage.cache.reserve`).
     pub reserve: u64,
+    /// How many unfinished downloads there are, those that run included.
+    pub partials: usize,
+    /// What came of them.
+    pub partial_bytes: u64,
 }
 
 /// The page.
@@ -145,6 +149,8 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
         total: room.total,
         free: room.free,
         reserve: room.reserve,
+        partials: room.partials,
+        partial_bytes: room.partial_bytes,
     });
     let links = http.pull.links().reports();
     let downloads = http.pull.running_downloads();

@@ -177,7 +177,7 @@ impl Download {
                     continue;
                 }
                 () = &mut returned => {
-                    if heard.elapsed() > QUIET {
+                    if heard.elapsed() > QUIET && !answer.body.holds_bytes() {
                         return Err(Stop::Upstream(left_behind(&mirror)));
                     }
                     returned.set(self.parts.links.returned(host));
