@@ -212,15 +212,18 @@ async fn of_a_list_each_platform_is_told_and_one_can_be_chosen() {
     let arm = platforms[1]["digest"].as_str().unwrap();
     get(&manifest(arm)).send(&cache.host()).await;
     let [option, store] = store_of(&cache);
-    let told = cistern(&[
-        "explain",
-        "team/app:list",
-        "--platform",
-        "linux/arm64",
-        option,
-        store,
-    ]);
-    let told = told.await.well();
+    let explain_for = async |platform: &str| {
+        let arguments = [
+            "explain",
+            "team/app:list",
+            "--platform",
+            platform,
+            option,
+            store,
+        ];
+        cistern(&arguments).await.well()
+    };
+    let told = explain_for("linux/arm64").await;
     assert_told(
         &told,
         &[
@@ -229,15 +232,8 @@ async fn of_a_list_each_platform_is_told_and_one_can_be_chosen() {
         ],
     );
     assert!(!told.contains("amd64"), "{told}");
-    let told = cistern(&[
-        "explain",
-        "team/app:list",
-        "--platform",
-        "linux/s390x",
-        option,
-        store,
-    ]);
-    assert_told(&told.await.well(), &["names no image for linux/s390x"]);
+    let told = explain_for("linux/s390x").await;
+    assert_told(&told, &["names no image for linux/s390x"]);
     let told = explain(&cache, "team/app:list").await;
     assert_told(
         &told,

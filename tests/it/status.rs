@@ -49,7 +49,7 @@ async fn the_status_of_a_quiet_server_tells_its_link_its_rate_and_its_room() {
     let store = scene.cache.store().path().display().to_string();
     for words in [
         &*online,
-        "500 kB/s, by the window Mon+Tue+Wed+Thu+Fri+Sat+Sun 00:00-24:00",
+        "500 kB/s, by the window mon+tue+wed+thu+fri+sat+sun 00:00-24:00",
         &store,
         "no tag is served unconfirmed",
         "downloads  none",

@@ -213,7 +213,7 @@ mod tests {
             }],
             link: LinkUse {
                 bytes_per_second: Some(500_000),
-                window: Some("Mon+Tue 06:00-18:00".to_owned()),
+                window: Some("mon+tue 06:00-18:00".to_owned()),
                 interactive_waiting: 2,
                 warm_waiting: 1,
             },
@@ -254,7 +254,7 @@ mod tests {
 cistern 1.0, up 2 h (since 2026-01-01T00:00:00Z)
 upstream   mcr.example is offline for 16 min (since 2026-01-01T02:00:00Z)
            last error: no connection
-rate       500 kB/s, by the window Mon+Tue 06:00-18:00; 2 downloads wait for their share, 1 more fetch ahead
+rate       500 kB/s, by the window mon+tue 06:00-18:00; 2 downloads wait for their share, 1 more fetch ahead
 store      /var/lib/registry is ok, 41.0 GB free of 100 GB, of which 5.00 GB stay free
 partials   2 unfinished blobs to be gone on with: 150 MB of them are here
 held       20 callers wait for the link with open connections

@@ -16,6 +16,7 @@ mod connections;
 mod credentials;
 mod failures;
 mod manifests;
+mod rate;
 mod redirects;
 mod referrers;
 mod server;
