@@ -13,6 +13,7 @@ use cistern_storage::{Clock, OpenError, Options, Storage, StorageError, SystemCl
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::chain::Pseudonym;
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
 use crate::http::admin::{About, Health, LinkUse, Told};
@@ -24,7 +25,9 @@ use crate::metrics::Metrics;
 use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
-use crate::upstream::{Budget, Rates, Upstream, UpstreamOptions, UpstreamSetupError};
+use crate::upstream::{
+    Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
+};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +63,10 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (tasks, stopping) = (TaskTracker::new(), Stopping::default());
         let metrics = Arc::new(Metrics::new());
+        let pseudonym = Pseudonym::random();
         let budget = budget(config, &clock, &tasks, &metrics);
-        let upstream = upstream_of(config, &budget)?;
-        let storage = Storage::open(store_options(config, Arc::clone(&clock))).await?;
-        if matches!(
-            storage.blobs().has_room(Some(1)).await,
-            Err(StorageError::Full)
-        ) {
-            tracing::warn!(
-                "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
-            );
-        }
+        let upstream = upstream_of(config, &budget, &pseudonym)?;
+        let storage = open_store(config, &clock).await?;
         let repositories = Repositories::new(
             upstream,
             config.proxy.names(),
@@ -86,9 +82,7 @@ impl Server {
             downloading: downloading(config),
             stop: stopping.gently.clone(),
         });
-        if let Some(upstream) = repositories.upstream() {
-            pull.watch_link(upstream, stopping.gently.clone());
-        }
+        watch_links(&pull, &repositories, &stopping);
         let push = Push::new(PushOptions {
             storage: storage.clone(),
             metrics: Arc::clone(&metrics),
@@ -102,7 +96,7 @@ impl Server {
             push,
             metrics: Arc::clone(&metrics),
             access: access(config)?,
-            settings: settings(config),
+            settings: settings(config, pseudonym),
             about: about(config, budget, &clock),
             failures: Failures::default(),
         };
@@ -113,6 +107,7 @@ impl Server {
             metrics,
             clock,
             ttl: config.proxy.ttl,
+            partials: config.storage.partials,
             stop: stopping.gently.clone(),
         };
         housekeeping.start(&tasks);
@@ -164,6 +159,17 @@ async fn listen(
     Listening::start(Arc::new(http), places, Limits::default(), stopping, tasks).await
 }
 
+async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, OpenError> {
+    let storage = Storage::open(store_options(config, Arc::clone(clock))).await?;
+    let room = storage.blobs().has_room(Some(1)).await;
+    if matches!(room, Err(StorageError::Full)) {
+        tracing::warn!(
+            "the disk is full or below its reserve (storage.cache.reserve): what is stored is served, nothing new is kept, and pushes are refused"
+        );
+    }
+    Ok(storage)
+}
+
 fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     Options {
         read_only: config.storage.read_only,
@@ -173,12 +179,23 @@ fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     }
 }
 
-fn upstream_of(config: &Config, budget: &Budget) -> Result<Option<Upstream>, UpstreamSetupError> {
+fn upstream_of(
+    config: &Config,
+    budget: &Budget,
+    pseudonym: &Pseudonym,
+) -> Result<Option<Upstream>, UpstreamSetupError> {
     let Some(remote) = &config.proxy.remote else {
         return Ok(None);
     };
-    let outgoing = &config.outgoing;
+    let (outgoing, uplink) = (&config.outgoing, &config.proxy.uplink);
+    let alternates = uplink.alternates.iter();
+    let identity = uplink.client_identity.as_ref();
     let options = UpstreamOptions {
+        alternates: alternates.map(|remote| remote.url.clone()).collect(),
+        client_identity: identity.map(|identity| ClientIdentity {
+            certificate: identity.certificate.clone(),
+            key: identity.key.clone(),
+        }),
         credentials: credentials(config),
         ca_files: config.proxy.ca_files.clone(),
         insecure: config.proxy.insecure,
@@ -187,6 +204,7 @@ fn upstream_of(config: &Config, budget: &Budget) -> Result<Option<Upstream>, Ups
         http_proxy: outgoing.http.as_ref().map(|proxy| proxy.url().to_string()),
         no_proxy: outgoing.except.clone(),
         budget: budget.clone(),
+        pseudonym: pseudonym.clone(),
         ..UpstreamOptions::new(remote.url.clone())
     };
     Upstream::new(options).map(Some)
@@ -235,9 +253,10 @@ fn credentials(config: &Config) -> CredentialSource {
         CredentialText::Inline(secret) => SecretSource::Inline(secret.clone()),
         CredentialText::File(path) => SecretSource::file(path),
     };
-    match &config.proxy.credentials {
-        None => CredentialSource::None,
-        Some(given) => CredentialSource::Given {
+    match (&config.proxy.uplink.exec, &config.proxy.credentials) {
+        (Some(exec), _) => CredentialSource::command(&exec.command, exec.lifetime),
+        (None, None) => CredentialSource::None,
+        (None, Some(given)) => CredentialSource::Given {
             username: source(&given.username),
             password: source(&given.password),
         },
@@ -257,6 +276,7 @@ fn access(config: &Config) -> Result<Access, HtpasswdError> {
 fn tag_policy(config: &Config) -> TagPolicy {
     TagPolicy {
         check_every: config.proxy.check_every,
+        check_every_of_cistern: config.proxy.check_every_of_cistern,
         when_gone: config.proxy.when_gone,
         strict: config.proxy.uplink.strict.clone(),
     }
@@ -272,7 +292,7 @@ fn downloading(config: &Config) -> Downloading {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
     let (metrics_on_main, metrics_on_debug, metrics_path) = match &config.http.metrics {
         MetricsAt::Nowhere => (false, false, "/metrics"),
         MetricsAt::DebugAddress(path) => (false, true, path.as_str()),
@@ -286,6 +306,13 @@ fn settings(config: &Config) -> Settings {
         metrics_on_debug,
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
+        pseudonym,
+    }
+}
+
+fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
+    if let Some(upstream) = repositories.upstream() {
+        pull.watch_link(upstream, stopping.gently.clone());
     }
 }
 

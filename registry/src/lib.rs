@@ -1,6 +1,7 @@
 //! The Cistern server as a library: configuration, the commands, and what they start.
 
 pub mod app;
+pub mod chain;
 pub mod commands;
 pub mod config;
 pub mod housekeeping;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cistern_oci::RepositoryName;
 use parking_lot::Mutex;
 
+use crate::chain::Asker;
 use crate::upstream::Upstream;
 
 mod image_pattern;
@@ -36,6 +37,15 @@ impl Repository {
             Self::Mirror(mirror) => &mirror.name,
         }
     }
+
+    /// The same for `asker`: what has to be asked upstream is asked in its name.
+    #[must_use]
+    pub fn asked_by(self, asker: &Asker) -> Self {
+        match self {
+            Self::Hosted(hosted) => Self::Hosted(hosted),
+            Self::Mirror(mirror) => Self::Mirror(mirror.asked_by(asker)),
+        }
+    }
 }
 
 /// A repository whose only home is this registry.
@@ -54,6 +64,17 @@ pub struct Mirror {
     pub name_there: RepositoryName,
     /// The registry it mirrors.
     pub upstream: Upstream,
+}
+
+impl Mirror {
+    /// The same for `asker`; for nobody in particular, [`Asker::default`].
+    #[must_use]
+    pub fn asked_by(self, asker: &Asker) -> Self {
+        Self {
+            upstream: self.upstream.asked_by(asker),
+            ..self
+        }
+    }
 }
 
 /// The `ns` of a request names a registry that is not mirrored here.

@@ -328,6 +328,7 @@ fn pump<F: Clone + Send + Sync + 'static>(
         publisher: growing.publisher(),
         promise: Arc::clone(promise),
         hasher: Hasher::new(digest.algorithm()),
+        hashed: 0,
         written,
         durable,
     };

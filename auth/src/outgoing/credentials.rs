@@ -1,12 +1,15 @@
 //! The user name and password this cache was given for an upstream. Where they come from files, the files are read again
-//! when they change, so that a rotated password needs no restart.
+//! when they change, so that a rotated password needs no restart; a program is asked again when the upstream refuses what
+//! it said.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::CredentialCommand;
 use crate::{Secret, WatchedFile};
 
 /// A user name and its password.
@@ -30,6 +33,8 @@ pub enum CredentialSource {
         /// Where the password comes from.
         password: SecretSource,
     },
+    /// A program tells them.
+    Command(Arc<CredentialCommand>),
 }
 
 /// A text from the configuration, or from a file named there.
@@ -41,17 +46,27 @@ pub enum SecretSource {
     File(Arc<WatchedFile>),
 }
 
-/// A file with a user name or password cannot be read.
+/// A file with a user name or password cannot be read, or the program that tells them failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this cache's credentials cannot be read from {}: {reason}", path.display())]
 pub struct CredentialsError {
-    /// The file.
+    /// The file or program.
     pub path: PathBuf,
     /// Why not.
     pub reason: String,
 }
 
+/// The user names that say that the password is a refresh token: docker's for an identity token, and ACR's.
+const IDENTITY: [&str; 2] = ["<token>", "00000000-0000-0000-0000-000000000000"];
+
 impl Credentials {
+    /// The refresh token for a token server's POST, where the user name says that the password is one.
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        IDENTITY
+            .contains(&self.username.as_str())
+            .then_some(&self.password)
+    }
+
     /// The value of an `Authorization` header for the Basic scheme.
     pub fn basic(&self) -> Secret {
         let pair = format!("{}:{}", self.username, self.password.expose());
@@ -76,15 +91,23 @@ impl CredentialSource {
         }
     }
 
-    /// Whether there are credentials at all.
-    pub fn is_given(&self) -> bool {
-        matches!(self, Self::Given { .. })
+    /// A credential helper as docker's are, see [`CredentialCommand::new`].
+    pub fn command(program: impl Into<PathBuf>, lifetime: Option<Duration>) -> Self {
+        Self::Command(Arc::new(CredentialCommand::new(program, lifetime)))
     }
 
-    /// The credentials as they are now. An empty user name with an empty password counts as none.
-    pub async fn current(&self) -> Result<Option<Credentials>, CredentialsError> {
-        let Self::Given { username, password } = self else {
-            return Ok(None);
+    /// Whether there are credentials at all, as far as is known without asking for them.
+    pub fn is_given(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// The credentials for a server as they are now. An empty user name with an empty password counts as none. Only a
+    /// program is told the server's name.
+    pub async fn current(&self, server: &str) -> Result<Option<Credentials>, CredentialsError> {
+        let (username, password) = match self {
+            Self::None => return Ok(None),
+            Self::Command(command) => return command.current(server).await,
+            Self::Given { username, password } => (username, password),
         };
         let username = username.current().await?;
         let password = password.current().await?;
@@ -95,6 +118,16 @@ impl CredentialSource {
             username: username.expose().to_owned(),
             password,
         }))
+    }
+}
+
+impl CredentialSource {
+    /// The server refused these credentials. Where a program told them, it may run again for the next call of
+    /// [`CredentialSource::current`]; files are read at every call anyway.
+    pub fn refused(&self, server: &str, credentials: &Credentials) {
+        if let Self::Command(command) = self {
+            command.refused(server, credentials);
+        }
     }
 }
 
@@ -150,16 +183,28 @@ mod tests {
             password: SecretSource::file(&path),
         };
         assert_eq!(
-            source.current().await.unwrap().unwrap().password.expose(),
+            source
+                .current("h.example")
+                .await
+                .unwrap()
+                .unwrap()
+                .password
+                .expose(),
             "old"
         );
         std::fs::write(&path, "much newer\n").unwrap();
         assert_eq!(
-            source.current().await.unwrap().unwrap().password.expose(),
+            source
+                .current("h.example")
+                .await
+                .unwrap()
+                .unwrap()
+                .password
+                .expose(),
             "much newer"
         );
         std::fs::remove_file(&path).unwrap();
-        let gone = source.current().await.unwrap_err().to_string();
+        let gone = source.current("h.example").await.unwrap_err().to_string();
         assert!(
             gone.contains("cistern-auth-password") && !gone.contains("newer"),
             "{gone}"
@@ -169,10 +214,16 @@ mod tests {
     #[tokio::test]
     async fn empty_credentials_are_none() {
         assert_eq!(
-            CredentialSource::inline("", "").current().await.unwrap(),
+            CredentialSource::inline("", "")
+                .current("h.example")
+                .await
+                .unwrap(),
             None
         );
-        assert_eq!(CredentialSource::None.current().await.unwrap(), None);
+        assert_eq!(
+            CredentialSource::None.current("h.example").await.unwrap(),
+            None
+        );
     }
 
     #[test]
@@ -186,5 +237,21 @@ mod tests {
             "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
         );
         assert!(!format!("{credentials:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn the_user_name_says_whether_the_password_is_a_refresh_token() {
+        for (username, is_one) in [
+            ("<token>", true),
+            ("00000000-0000-0000-0000-000000000000", true),
+            ("rain", false),
+            ("", false),
+        ] {
+            let credentials = Credentials {
+                username: username.into(),
+                password: Secret::new("pencil"),
+            };
+            assert_eq!(credentials.refresh_token().is_some(), is_one, "{username}");
+        }
     }
 }

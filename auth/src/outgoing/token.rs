@@ -111,6 +111,23 @@ impl TokenRequest {
     }
 }
 
+impl TokenRequest {
+    /// The form to POST to the realm for an access token in exchange for a refresh token (Distribution's
+    /// `spec/auth/oauth.md`, ACR's `/oauth2/token`). It holds the refresh token.
+    pub fn refresh_form(&self, refresh_token: &Secret) -> Secret {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token");
+        form.append_pair("client_id", "cistern");
+        if let Some(service) = &self.service {
+            form.append_pair("service", service);
+        }
+        let scopes: Vec<&str> = self.scopes.iter().map(Scope::as_str).collect();
+        form.append_pair("scope", &scopes.join(" "));
+        form.append_pair("refresh_token", refresh_token.expose());
+        Secret::new(form.finish())
+    }
+}
+
 impl TokenAnswer {
     /// Reads the body of a token server's 200. `date` is its `Date` header: a token's absolute expiry is compared with the
     /// clock of the server that wrote it, not with ours, which may be wrong on a device that has just started.

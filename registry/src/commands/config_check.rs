@@ -176,9 +176,15 @@ fn freshness(proxy: &Proxy) -> String {
         WhenGone::Keep => "kept",
         WhenGone::Follow => "gone here too",
     };
+    let every = written_duration(proxy.check_every);
+    let every = if proxy.check_every == proxy.check_every_of_cistern {
+        every
+    } else {
+        let sooner = written_duration(proxy.check_every_of_cistern);
+        format!("{every}, after {sooner} where the upstream is a Cistern")
+    };
     format!(
-        "a tag is asked for again after {}; an upstream silent for {} is not waited for; a tag gone there is {gone}",
-        written_duration(proxy.check_every),
+        "a tag is asked for again after {every}; an upstream silent for {} is not waited for; a tag gone there is {gone}",
         written_duration(proxy.check_deadline)
     )
 }

@@ -21,6 +21,8 @@ pub struct Proxy {
     pub ttl: Option<Duration>,
     /// `proxy.checkevery`: a tag confirmed this recently is served without asking.
     pub check_every: Duration,
+    /// The same while the upstream is a Cistern: shorter, unless `proxy.checkevery` is set.
+    pub check_every_of_cistern: Duration,
     /// `proxy.checkdeadline`: how long the upstream may be silent before a known tag is served unconfirmed; never zero.
     pub check_deadline: Duration,
     /// `proxy.whengone`: what happens to a cached tag that the upstream no longer has.
@@ -36,6 +38,12 @@ pub struct Proxy {
     /// How the link is used.
     pub uplink: Uplink,
 }
+
+/// A roll-out may be half a minute late, and a herd of children that ask by tag costs two questions a minute.
+const EVERY: Duration = Duration::from_secs(30);
+/// A question to a cache on the same site costs the local network only, and each cache on the way adds its own interval to the time
+/// that a moved tag takes to reach the bottom.
+const EVERY_OF_CISTERN: Duration = Duration::from_secs(5);
 
 /// What happens to a cached tag that the upstream says it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +88,8 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
         remote,
         credentials,
         ttl,
-        check_every: check_every?,
+        check_every: check_every.unwrap_or(EVERY),
+        check_every_of_cistern: check_every.unwrap_or(EVERY_OF_CISTERN),
         check_deadline: check_deadline?,
         when_gone: when_gone?,
         aliases,

@@ -107,6 +107,15 @@ impl ApiError {
         }
     }
 
+    /// A question that this cache has asked itself.
+    pub(super) fn is_a_loop() -> Self {
+        let message = "this cache was asked its own question: proxy.remoteurl, here or at a cache above, leads back to it";
+        Self {
+            detail: Some(json!({ "cause": "loop" })),
+            ..Self::new(StatusCode::LOOP_DETECTED, ErrorCode::Unsupported, message)
+        }
+    }
+
     /// A path below `/v2/` that is none of the API's.
     pub(super) fn no_such_path() -> Self {
         Self::not_found(ErrorCode::Unsupported, "there is nothing at this path")
@@ -268,6 +277,7 @@ fn unknown(code: ErrorCode, what: &str, asked: Option<Asked>) -> ApiError {
             }
             Fault::CredentialsRefused { .. }
             | Fault::RateLimited { .. }
+            | Fault::Unavailable { .. }
             | Fault::Status(_)
             | Fault::Unreachable { .. }
             | Fault::Invalid(_) => refused(&asked),
@@ -276,9 +286,14 @@ fn unknown(code: ErrorCode, what: &str, asked: Option<Asked>) -> ApiError {
 }
 
 /// Nothing cached, and the upstream did not do its part.
-fn refused(Asked { error, ago }: &Asked) -> ApiError {
+fn refused(
+    Asked {
+        error,
+        ago: asked_ago,
+    }: &Asked,
+) -> ApiError {
     let UpstreamError { host, fault } = error;
-    let ago = words::ago(*ago);
+    let ago = words::ago(*asked_ago);
     let detail = words::detail(error);
     match fault {
         Fault::NotFound(said) => {
@@ -297,7 +312,18 @@ fn refused(Asked { error, ago }: &Asked) -> ApiError {
         }
         Fault::RateLimited { retry_after } => {
             let message = format!("{host} answered 429: too many requests from this cache{ago}");
-            ApiError::unavailable(message, detail, retry_after.unwrap_or(RETRY_AFTER))
+            let left = retry_after.map(|wait| wait.saturating_sub(*asked_ago));
+            ApiError::unavailable(message, detail, left.unwrap_or(RETRY_AFTER))
+        }
+        Fault::Unavailable { retry_after } => {
+            let message = format!("{host} answered 503 and when to ask again{ago}");
+            ApiError::unavailable(message, detail, retry_after.saturating_sub(*asked_ago))
+        }
+        Fault::Status(508) => {
+            let message = format!(
+                "{host} answered 508{ago}: it was asked its own question, because proxy.remoteurl, here or there, leads back to it"
+            );
+            ApiError::unavailable(message, detail, RETRY_AFTER)
         }
         Fault::Status(status) => ApiError::unavailable(
             format!("{host} answered {status}{ago}"),

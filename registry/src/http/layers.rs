@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -37,6 +37,9 @@ pub(super) struct Service {
     pages: axum::Router,
     request_ids: RequestIds,
     extra: HeaderMap<HeaderValue>,
+    via: HeaderValue,
+    /// Told once: every request is a loop then.
+    loop_is_told: Once,
 }
 
 /// Headers that hyper or the answer itself decides about; `http.headers` cannot set them.
@@ -58,12 +61,15 @@ impl Service {
             }
         }
         let pages = router::pages(&http, face);
+        let via = response::text(&http.settings.pseudonym.via());
         Self {
             http,
             face,
             pages,
             request_ids: RequestIds::new(),
             extra,
+            via: via.unwrap_or(HeaderValue::from_static("1.1 cistern")),
+            loop_is_told: Once::new(),
         }
     }
 
@@ -125,6 +131,9 @@ impl Service {
     ) -> Result<Answer, ApiError> {
         // limits: of heads and connections in `listen`; a body is read by nobody but those who want it
 
+        // loop: before anything that could ask the upstream, who would ask us
+        self.refuse_loop(asked)?;
+
         // access: before anything is looked up
         let admitted = access::admit(&self.http, head, asked).await?;
 
@@ -135,6 +144,16 @@ impl Service {
         api::answer(&self.http, caller, &admitted, head, body, asked).await
     }
 
+    fn refuse_loop(&self, asked: &Asked) -> Result<(), ApiError> {
+        if asked.is_page() || !asked.asker.has_passed(&self.http.settings.pseudonym) {
+            return Ok(());
+        }
+        self.loop_is_told.call_once(|| {
+            tracing::error!("a question of this cache came back to it: proxy.remoteurl, here or at a cache above, leads back to this one; let it name the registry that this is to be a cache of");
+        });
+        Err(ApiError::is_a_loop())
+    }
+
     fn with_headers(&self, mut answer: Answer, asked: &Asked, request_id: &RequestId) -> Answer {
         let headers = answer.response.headers_mut();
         if !asked.is_page() {
@@ -142,6 +161,7 @@ impl Service {
                 response::API_VERSION,
                 HeaderValue::from_static("registry/2.0"),
             );
+            headers.insert(header::VIA, self.via.clone());
         }
         headers.insert(response::REQUEST_ID, request_id.header());
         for name in self.extra.keys() {

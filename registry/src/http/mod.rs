@@ -37,6 +37,7 @@ pub use access::{Access, AccessOptions};
 pub use failures::Failures;
 pub use listen::{Limits, ListenError, Listening, Places, Stopping};
 
+use crate::chain::Pseudonym;
 use crate::metrics::Metrics;
 use crate::pull::Pull;
 use crate::push::Push;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub metrics_path: String,
     /// `http.draintimeout`: how long running bodies may go on after the first signal.
     pub drain: Duration,
+    /// The name of this process in `Via`.
+    pub pseudonym: Pseudonym,
 }
 
 impl Default for Settings {
@@ -96,6 +99,7 @@ impl Default for Settings {
             metrics_on_debug: true,
             metrics_path: "/metrics".to_owned(),
             drain: Duration::from_secs(8),
+            pseudonym: Pseudonym::random(),
         }
     }
 }

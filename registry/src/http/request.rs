@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 
 use super::error::ApiError;
 use super::layers::Face;
+use crate::chain::Asker;
 use crate::metrics::Action;
 
 /// What a request asks for.
@@ -15,6 +16,8 @@ use crate::metrics::Action;
 pub(super) struct Asked {
     pub(super) action: Action,
     pub(super) target: Target,
+    /// Through which caches the request came.
+    pub(super) asker: Asker,
 }
 
 /// What the path names.
@@ -58,6 +61,7 @@ impl Asked {
         Self {
             action: action(&head.method, &target),
             target,
+            asker: asker(&head.headers),
         }
     }
 
@@ -72,6 +76,11 @@ impl Asked {
             Target::Ping | Target::Catalog | Target::Unreadable(_) | Target::Page => None,
         }
     }
+}
+
+fn asker(headers: &HeaderMap) -> Asker {
+    let fields = headers.get_all(header::VIA).iter();
+    Asker::read(fields.filter_map(|field| field.to_str().ok()))
 }
 
 /// Whether the method would change something.

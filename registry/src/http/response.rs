@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::body::AnswerBody;
 use super::error::ApiError;
 use super::request_id::RequestId;
+use crate::chain;
 use crate::pull::{FoundManifest, OpenedBlob, Served};
 
 /// The digest of what an answer holds.
@@ -36,10 +37,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// A digest always names the same bytes.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-/// The spec's only form: code 299, no agent, no date. A constant text: what went wrong is in the log.
-const STALE: HeaderValue = HeaderValue::from_static(
-    r#"299 - "the upstream could not be asked just now: this is what the cache holds""#,
-);
+const STALE: HeaderValue = HeaderValue::from_static(chain::STALE);
 
 /// The most of a message that is put into a status line; some programs read no long ones.
 const LONGEST_REASON: usize = 400;

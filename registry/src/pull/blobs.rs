@@ -198,8 +198,8 @@ impl Blobs<'_> {
             let host = mirror.upstream.host();
             self.parts.counted(UpstreamKind::BlobHead, host, head)
         };
-        let asked = timeout(Patience::HEADERS.total, head).await;
-        match asked {
+        let patience = Patience::HEADERS.below(mirror.upstream.below());
+        match timeout(patience.total, head).await {
             Ok(Ok(head)) => Ok(head.size),
             Ok(Err(error)) => Err(blob_error(digest, Asked::now(error))),
             Err(_) => Err(PullError::StillFetching),
@@ -229,8 +229,9 @@ impl Blobs<'_> {
         {
             return Ok(opened);
         }
+        let patience = Patience::HEADERS.below(mirror.upstream.below());
         let waiting = patient.wait_for(ready(running, want, named));
-        let waited = timeout(Patience::HEADERS.total, waiting).await;
+        let waited = timeout(patience.total, waiting).await;
         if let Some(error) = running.sources.refusal_of(&mirror.name) {
             return Err(self.refused(mirror, digest, error));
         }

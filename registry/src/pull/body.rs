@@ -94,9 +94,7 @@ impl Stream for BlobBody {
             Self::Stored(bytes) => bytes
                 .poll_next_unpin(context)
                 .map_err(|error| BodyBroke(error.to_string())),
-            Self::Growing(body) => {
-                body.poll(context, |bytes, context| bytes.poll_next_unpin(context))
-            }
+            Self::Growing(body) => body.poll(context, StreamExt::poll_next_unpin),
             Self::Passing(bytes) => bytes.poll_next_unpin(context),
         }
     }

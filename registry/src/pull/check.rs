@@ -1,7 +1,7 @@
 //! Asking an upstream about a tag, and fetching manifests, once for all who want to know.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{Checked, StorageError, TagRecord};
@@ -14,20 +14,44 @@ use super::{Parts, TagKey};
 use crate::config::WhenGone;
 use crate::metrics::{TagCheck, UpstreamKind};
 use crate::repositories::Mirror;
-use crate::upstream::{Fault, Heard, UpstreamError};
+use crate::upstream::{Fault, FetchedManifest, Heard, ManifestHead, Unconfirmed, UpstreamError};
 
 /// Why a check or a fetch gave no manifest.
 #[derive(Clone, Debug)]
 pub(super) enum Failed {
     Upstream(UpstreamError),
     Storage(StorageError),
+    /// The upstream is a cache, and could not confirm this either. What it says of a tag; of a list it is written down.
+    Unconfirmed(Option<Box<Told>>),
     Interrupted,
+}
+
+/// What a cache above says of a tag that it could not confirm.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// What the tag meant when that cache last heard of it.
+    pub(super) digest: Digest,
+    /// How long ago that was, if it tells.
+    pub(super) age: Option<Duration>,
+    /// The manifest, if it is needed: what is known here already is not given up for it.
+    pub(super) manifest: Option<Manifest>,
 }
 
 impl Failed {
     /// Whether the upstream says that there is no such thing.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Upstream(error) if matches!(error.fault, Fault::NotFound(_)))
+    }
+}
+
+impl Told {
+    fn new(digest: Digest, said: Unconfirmed, manifest: Option<Manifest>) -> Failed {
+        let age = said.age;
+        Failed::Unconfirmed(Some(Box::new(Self {
+            digest,
+            age,
+            manifest,
+        })))
     }
 }
 
@@ -56,7 +80,8 @@ impl Checker<'_> {
                 if let Some(manifest) = task.checked_meanwhile(&tag).await {
                     return Ok(manifest);
                 }
-                let outcome = task.over_a_link(|| task.resolve(&tag)).await;
+                let ask = || task.resolve(&tag, record.as_ref());
+                let outcome = task.over_a_link(ask).await;
                 task.conclude(&tag, record.as_ref(), &outcome).await;
                 outcome
             })
@@ -77,8 +102,11 @@ impl Checker<'_> {
                 if let Some(manifest) = task.stored(&digest).await? {
                     return Ok(manifest);
                 }
-                let reference = Reference::Digest(digest);
-                let outcome = task.over_a_link(|| task.get(&reference)).await;
+                let ask = || async {
+                    let fetched = task.get(&Reference::Digest(digest)).await;
+                    fetched.map(|fetched| fetched.manifest)
+                };
+                let outcome = task.over_a_link(ask).await;
                 let links = &task.parts.links;
                 let host = task.mirror.upstream.host();
                 match &outcome {
@@ -87,7 +115,7 @@ impl Checker<'_> {
                         links.note_error(host, error);
                         task.parts.refused_manifests.note(key, error);
                     }
-                    Err(Failed::Storage(_) | Failed::Interrupted) => {}
+                    Err(Failed::Storage(_) | Failed::Unconfirmed(_) | Failed::Interrupted) => {}
                 }
                 outcome
             })
@@ -115,7 +143,8 @@ pub(super) fn freshness(
 ) -> Freshness {
     let since_check = parts.checked.get(key).map(|at| at.elapsed());
     let host = mirror.upstream.host();
-    judge(record, host, since_check, &parts.policy, parts.clock.now())
+    let every = parts.policy.check_every_of(&mirror.upstream);
+    judge(record, host, since_check, every, parts.clock.now())
 }
 
 impl Task {
@@ -152,29 +181,57 @@ impl Task {
         }
     }
 
-    /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new.
-    async fn resolve(&self, tag: &Tag) -> Outcome {
+    /// The manifest the tag means at the upstream now: one HEAD, and a GET only when it names something new. Of a cache above that
+    /// could not confirm it, nothing more than what is not known here.
+    async fn resolve(&self, tag: &Tag, record: Option<&TagRecord>) -> Outcome {
         let reference = Reference::Tag(tag.clone());
         let upstream = &self.mirror.upstream;
         let head = upstream.head_manifest(&self.mirror.name_there, &reference, &self.heard);
         let head = self.counted(UpstreamKind::ManifestHead, head.await)?;
+        let said = head.unconfirmed;
+        if let (Some(said), Some(digest), Some(record)) = (said, head.digest, record)
+            && self.stored(&record.digest).await?.is_some()
+        {
+            return Err(Told::new(digest, said, None));
+        }
+        let fetched = self.named(&reference, head).await?;
+        match said.or(fetched.unconfirmed) {
+            None => Ok(fetched.manifest),
+            Some(said) => Err(Told::new(
+                fetched.manifest.digest,
+                said,
+                Some(fetched.manifest),
+            )),
+        }
+    }
+
+    /// What a HEAD has named.
+    async fn named(
+        &self,
+        reference: &Reference,
+        head: ManifestHead,
+    ) -> Result<FetchedManifest, Failed> {
+        let confirmed = |manifest| FetchedManifest {
+            manifest,
+            unconfirmed: None,
+        };
         if let Some(manifest) = head.manifest {
-            return self.keep(manifest).await;
+            return self.keep(manifest).await.map(confirmed);
         }
         let Some(digest) = head.digest else {
-            return self.get(&reference).await;
+            return self.get(reference).await;
         };
         if let Some(manifest) = self.stored(&digest).await? {
-            return Ok(manifest);
+            return Ok(confirmed(manifest));
         }
         match self.fetch_named(digest).await {
             // Some upstreams know a manifest by its tag alone, and digest headers have been wrong: the tag decides.
             Err(Failed::Upstream(error))
                 if matches!(error.fault, Fault::NotFound(_) | Fault::Invalid(_)) =>
             {
-                self.get(&reference).await
+                self.get(reference).await
             }
-            outcome => outcome,
+            outcome => outcome.map(confirmed),
         }
     }
 
@@ -195,11 +252,14 @@ impl Task {
         }
     }
 
-    async fn get(&self, reference: &Reference) -> Outcome {
+    async fn get(&self, reference: &Reference) -> Result<FetchedManifest, Failed> {
         let upstream = &self.mirror.upstream;
         let fetched = upstream.get_manifest(&self.mirror.name_there, reference, &self.heard);
         let fetched = self.counted(UpstreamKind::ManifestGet, fetched.await)?;
-        self.keep(fetched).await
+        Ok(FetchedManifest {
+            manifest: self.keep(fetched.manifest).await?,
+            unconfirmed: fetched.unconfirmed,
+        })
     }
 
     fn counted<T>(
@@ -240,8 +300,16 @@ impl Task {
                 self.parts.links.note_answer(host);
                 self.count_found(record, manifest);
                 self.tell_move(&key, record, manifest);
-                self.point(tag, &manifest.digest).await;
+                self.point(tag, &manifest.digest, self.parts.clock.now())
+                    .await;
                 self.parts.checked.insert(key, Instant::now());
+            }
+            Err(Failed::Unconfirmed(told)) => {
+                self.parts.links.note_answer(host);
+                self.parts.metrics.tag_checks.count(TagCheck::Failed);
+                if let Some(told) = told {
+                    self.fill(key, told).await;
+                }
             }
             Err(failed) => {
                 let checks = &self.parts.metrics.tag_checks;
@@ -274,9 +342,23 @@ impl Task {
         }
     }
 
-    async fn point(&self, tag: &Tag, digest: &Digest) {
+    /// Writes down what a cache above has told of a tag that nobody here knows, as long unconfirmed as makes it stale.
+    async fn fill(&self, key: TagKey, told: &Told) {
+        let repositories = self.parts.storage.repositories();
+        if told.manifest.is_none() || !matches!(repositories.tag(&key.0, &key.1).await, Ok(None)) {
+            return;
+        }
+        let age = told.age.unwrap_or_default();
+        let age = age.max(self.parts.policy.check_every);
+        let now = self.parts.clock.now();
+        self.parts.checked.invalidate(&key);
+        let at = now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.point(&key.1, &told.digest, at).await;
+    }
+
+    async fn point(&self, tag: &Tag, digest: &Digest, at: SystemTime) {
         let checked = Checked {
-            at: self.parts.clock.now(),
+            at,
             source: self.mirror.upstream.host().into(),
         };
         let set = self

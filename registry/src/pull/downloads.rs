@@ -138,23 +138,20 @@ impl Downloads {
                 Joining::TooLate => {}
             }
         }
-        Some(match ran_already {
-            Some(download) => Joined {
+        if let Some(download) = ran_already {
+            return Some(Joined {
                 patient: Patient::new(download.crowd.join(), &parts.hold),
                 download,
                 ran_already: true,
-            },
-            None => {
-                let begun = Running::begin(Sources::from(wanted.mirror, is_proven));
-                // Counted before the download can look for it.
-                let patient = Patient::new(begun.1.crowd.join(), &parts.hold);
-                let download = self.start(parts, &mut running, wanted, begun);
-                Joined {
-                    download,
-                    ran_already: false,
-                    patient,
-                }
-            }
+            });
+        }
+        let begun = Running::begin(Sources::from(wanted.mirror, is_proven));
+        // Counted before the download can look for it.
+        let patient = Patient::new(begun.1.crowd.join(), &parts.hold);
+        Some(Joined {
+            download: self.start(parts, &mut running, wanted, begun),
+            ran_already: false,
+            patient,
         })
     }
 

@@ -184,7 +184,9 @@ impl Explainer<'_> {
             digest: record.digest,
             confirmed_ago: age(self.parts, &key, Some(&record)),
             source: record.source.as_deref().map(str::to_owned),
-            check_every: policy.check_every,
+            check_every: self.mirror().map_or(policy.check_every, |mirror| {
+                policy.check_every_of(&mirror.upstream)
+            }),
             is_strict: self.mirror().is_some() && policy.is_strict(&key.0, tag),
             stale: stale
                 .into_iter()

@@ -7,12 +7,15 @@ use cistern_storage::TagRecord;
 
 use crate::config::WhenGone;
 use crate::repositories::ImagePattern;
+use crate::upstream::Upstream;
 
 /// The rules a mirror's tags follow.
 #[derive(Clone, Debug)]
 pub struct TagPolicy {
     /// How long a confirmed tag is served without asking again (`proxy.checkevery`).
     pub check_every: Duration,
+    /// The same while the upstream is a Cistern.
+    pub check_every_of_cistern: Duration,
     /// What to do when the upstream says that a cached tag is gone (`proxy.whengone`).
     pub when_gone: WhenGone,
     /// Tags that are refused rather than served unconfirmed (`proxy.strict`).
@@ -20,6 +23,15 @@ pub struct TagPolicy {
 }
 
 impl TagPolicy {
+    /// How long a tag is served that this upstream has confirmed.
+    pub fn check_every_of(&self, upstream: &Upstream) -> Duration {
+        if upstream.is_cistern() {
+            self.check_every_of_cistern
+        } else {
+            self.check_every
+        }
+    }
+
     /// Whether this tag must not be served unconfirmed.
     pub fn is_strict(&self, repository: &RepositoryName, tag: &Tag) -> bool {
         self.strict
@@ -49,7 +61,7 @@ pub fn judge(
     record: Option<&TagRecord>,
     source: &str,
     since_check: Option<Duration>,
-    policy: &TagPolicy,
+    check_every: Duration,
     now: SystemTime,
 ) -> Freshness {
     let Some(record) = record else {
@@ -59,7 +71,7 @@ pub fn judge(
         return Freshness::Stale;
     }
     match confirmed_ago(record, since_check, now) {
-        Some(age) if age < policy.check_every => Freshness::Fresh,
+        Some(age) if age < check_every => Freshness::Fresh,
         _ => Freshness::Stale,
     }
 }
@@ -98,13 +110,8 @@ mod tests {
     }
 
     fn judged(record: Option<&TagRecord>, since_check: Option<u64>) -> Freshness {
-        let policy = TagPolicy {
-            check_every: EVERY,
-            when_gone: WhenGone::Keep,
-            strict: Vec::new(),
-        };
         let since_check = since_check.map(Duration::from_secs);
-        judge(record, SOURCE, since_check, &policy, now())
+        judge(record, SOURCE, since_check, EVERY, now())
     }
 
     #[test]
@@ -160,13 +167,9 @@ mod tests {
 
     #[test]
     fn an_interval_of_zero_asks_every_time() {
-        let policy = TagPolicy {
-            check_every: Duration::ZERO,
-            when_gone: WhenGone::Keep,
-            strict: Vec::new(),
-        };
         let record = seen(Some(0), SOURCE);
-        let freshness = judge(Some(&record), SOURCE, Some(Duration::ZERO), &policy, now());
+        let never = Duration::ZERO;
+        let freshness = judge(Some(&record), SOURCE, Some(never), never, now());
         assert_eq!(freshness, Freshness::Stale);
     }
 }

@@ -69,8 +69,11 @@ struct Link {
     state: watch::Sender<LinkState>,
     /// Whether somebody probes it while it is not online. Of others only refused credentials are told.
     watched: bool,
-    upstream: Option<Upstream>,
+    paused_for: PausedFor,
 }
+
+/// Asks an upstream how long it is left alone because it had too many requests.
+type PausedFor = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 // === impl LinkState ===
 
@@ -158,7 +161,7 @@ impl Links {
             since: now.checked_sub(breaker.since().elapsed()).unwrap_or(now),
             last_error: breaker.last().map(|(error, _)| error.to_string()),
             credentials_refused: breaker.refuses_credentials(),
-            paused_for: None,
+            paused_for: (link.paused_for)(),
         }
     }
 
@@ -175,13 +178,14 @@ impl Links {
 
     /// Begins to watch the link to this upstream: whoever does must probe it while it is not online.
     pub(super) fn watch(&self, upstream: &Upstream) -> watch::Receiver<LinkState> {
-        self.add(upstream.host(), Some(upstream.clone()), true)
+        let pauses = upstream.clone();
+        self.add(upstream.host(), Box::new(move || pauses.paused_for()), true)
     }
 
     /// The same, of a host without an upstream behind it.
     #[cfg(test)]
     pub(super) fn watch_host(&self, host: &str) -> watch::Receiver<LinkState> {
-        self.add(host, None, true)
+        self.add(host, Box::new(|| None), true)
     }
 
     /// It did not answer in time.
@@ -206,23 +210,24 @@ impl Links {
     pub(super) fn note_error(&self, upstream: &str, error: &UpstreamError) {
         if matches!(error.fault, Fault::CredentialsRefused { .. }) && self.link(upstream).is_none()
         {
-            self.add(upstream, None, false);
+            self.add(upstream, Box::new(|| None), false);
         }
         self.change(upstream, |breaker, now| breaker.failed(error, now));
     }
 
     /// A probe got an answer, or none.
     pub(super) fn note_probe(&self, upstream: &str, probed: &Result<(), UpstreamError>) {
-        let outcome = match probed {
-            Ok(()) => ProbeOutcome::Answered,
-            Err(_) => ProbeOutcome::Failed,
+        let is_lost =
+            matches!(probed, Err(error) if matches!(error.fault, Fault::Unreachable { .. }));
+        let outcome = if is_lost {
+            ProbeOutcome::Failed
+        } else {
+            ProbeOutcome::Answered
         };
         self.shared.metrics.probes.count(upstream, outcome);
         self.change(upstream, |breaker, now| match probed {
             Ok(()) => breaker.probe_answered(now),
-            Err(error) if matches!(error.fault, Fault::Unreachable { .. }) => {
-                breaker.probe_failed(error, now);
-            }
+            Err(error) if is_lost => breaker.probe_failed(error, now),
             Err(error) => breaker.failed(error, now),
         });
     }
@@ -231,18 +236,13 @@ impl Links {
         self.shared.links.read().get(upstream).cloned()
     }
 
-    fn add(
-        &self,
-        host: &str,
-        upstream: Option<Upstream>,
-        watched: bool,
-    ) -> watch::Receiver<LinkState> {
+    fn add(&self, host: &str, paused_for: PausedFor, watched: bool) -> watch::Receiver<LinkState> {
         let (state, changes) = watch::channel(LinkState::Online);
         let link = Link {
             breaker: Mutex::new(Breaker::new(Instant::now())),
             state,
             watched,
-            upstream,
+            paused_for,
         };
         if watched {
             self.shared.metrics.link_state.of(host).set(0);

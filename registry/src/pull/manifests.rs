@@ -7,14 +7,14 @@ use cistern_oci::{Digest, Manifest, Reference, Tag};
 use cistern_storage::{StorageError, TagRecord};
 
 use super::attachments;
-use super::check::{Checker, Failed, age, freshness};
+use super::check::{Checker, Failed, Told, age, freshness};
 use super::freshness::Freshness;
 use super::patience::Patience;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
 use crate::config::WhenGone;
 use crate::metrics::TagCheck;
 use crate::repositories::{Mirror, Repository};
-use crate::upstream::Fault;
+use crate::upstream::{Fault, UpstreamError};
 
 /// Reads manifests.
 pub(super) struct Manifests<'a> {
@@ -72,7 +72,8 @@ impl Manifests<'_> {
         .fetch(digest);
         let heard = fetch.heard().clone();
         let cold = self.parts.cold.begin(&mirror.name);
-        match cold.patience.wait(&heard, fetch.outcome()).await {
+        let patience = cold.patience.below(mirror.upstream.below());
+        match patience.wait(&heard, fetch.outcome()).await {
             None => Err(PullError::StillFetching),
             Some(None) => Err(PullError::Interrupted),
             Some(Some(Err(failed))) => Err(error_of(Reference::Digest(digest), failed)),
@@ -148,19 +149,24 @@ impl Manifests<'_> {
         }
         .check(tag.clone(), record);
         let heard = check.heard().clone();
-        let outcome = if held.is_enough() {
-            let patience = Patience::check(self.parts.check_deadline);
-            patience.wait(&heard, check.outcome()).await
-        } else {
-            let cold = self.parts.cold.begin(&mirror.name);
-            cold.patience.wait(&heard, check.outcome()).await
-        };
-        match outcome {
+        let cold = (!held.is_enough()).then(|| self.parts.cold.begin(&mirror.name));
+        let deadline = self.parts.check_deadline;
+        let patience = cold
+            .as_ref()
+            .map_or_else(|| Patience::check(deadline), |cold| cold.patience);
+        let waited = patience.below(mirror.upstream.below());
+        match waited.wait(&heard, check.outcome()).await {
             None => {
-                self.parts.links.note_silence(mirror.upstream.host());
+                // Of a pull that had hardly any time left nobody can say that it met silence.
+                if patience.silence >= deadline {
+                    self.parts.links.note_silence(mirror.upstream.host());
+                }
                 self.without_upstream(mirror, held, PullError::StillFetching)
             }
             Some(None) => self.without_upstream(mirror, held, PullError::Interrupted),
+            Some(Some(Err(Failed::Unconfirmed(Some(told))))) => {
+                self.unconfirmed(mirror, held, *told)
+            }
             Some(Some(Err(failed))) => {
                 let follow = failed.is_gone() && self.parts.policy.when_gone == WhenGone::Follow;
                 let error = error_of(Reference::Tag(tag), failed);
@@ -212,6 +218,27 @@ impl Manifests<'_> {
             }
             None => Ok(None),
         }
+    }
+
+    /// The upstream is a cache that could not confirm the tag: what is held wins over what it says, which may be older.
+    fn unconfirmed(
+        &self,
+        mirror: &Mirror,
+        held: Held,
+        told: Told,
+    ) -> Result<FoundManifest, PullError> {
+        let known = held.manifest.as_ref().map(|manifest| manifest.digest);
+        let is_same = known.is_none_or(|known| known == told.digest);
+        let held = Held {
+            manifest: held.manifest.or(told.manifest),
+            ..held
+        };
+        let error = PullError::Upstream(Asked::now(unconfirmed_by(mirror.upstream.host())));
+        let found = self.without_upstream(mirror, held, error)?;
+        Ok(FoundManifest {
+            age: told.age.filter(|_| is_same).or(found.age),
+            ..found
+        })
     }
 
     /// What is held, marked as stale. Of an attachment that is not held, that there is none; else the error.
@@ -325,10 +352,19 @@ impl FoundManifest {
     }
 }
 
+/// What is said of an answer of a cache above that it could not confirm, where such an answer is not enough.
+pub(super) fn unconfirmed_by(host: &str) -> UpstreamError {
+    UpstreamError {
+        host: host.into(),
+        fault: Fault::Invalid("it is a cache that could not confirm this either".to_owned()),
+    }
+}
+
 fn error_of(reference: Reference, failed: Failed) -> PullError {
     match failed {
         Failed::Upstream(error) => manifest_error(reference, Asked::now(error)),
         Failed::Storage(error) => PullError::Storage(error),
+        Failed::Unconfirmed(_) => PullError::StillFetching,
         Failed::Interrupted => PullError::Interrupted,
     }
 }

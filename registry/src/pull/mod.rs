@@ -266,7 +266,7 @@ fn outcome_of(error: &UpstreamError) -> UpstreamOutcome {
         Fault::NotFound(_) => UpstreamOutcome::NotFound,
         Fault::CredentialsRefused { .. } => UpstreamOutcome::Refused,
         Fault::RateLimited { .. } => UpstreamOutcome::RateLimited,
-        Fault::Status(_) | Fault::Invalid(_) => UpstreamOutcome::Broken,
+        Fault::Unavailable { .. } | Fault::Status(_) | Fault::Invalid(_) => UpstreamOutcome::Broken,
         Fault::Unreachable { .. } => UpstreamOutcome::Unreachable,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::upstream::Heard;
+use crate::upstream::{Heard, Timeouts};
 
 /// The limits of one wait.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,26 @@ impl Patience {
         Self {
             silence: deadline,
             total: deadline.max(Duration::from_secs(10)),
+        }
+    }
+
+    /// The same for a caller who is the last of so many caches: a second less for each of them, so that whoever is above gives up
+    /// before whoever is below, and never less than a second. The cache next to us waits no longer for a head than its own limit for
+    /// the heads of its upstream, whatever its callers would bear.
+    #[must_use]
+    pub(super) fn below(self, caches: u8) -> Self {
+        if caches == 0 {
+            return self;
+        }
+        let shorter = Duration::from_secs(caches.into());
+        let least = Duration::from_secs(1);
+        let of = |limit: Duration| {
+            let limit = limit.min(Timeouts::default().header);
+            limit.saturating_sub(shorter).max(limit.min(least))
+        };
+        Self {
+            silence: of(self.silence),
+            total: of(self.total),
         }
     }
 
@@ -95,6 +115,37 @@ mod tests {
             Patience::check(DEADLINE).wait(&heard, work).await,
             Some("digest")
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_gives_up_a_second_before_each_one_below_it() {
+        let waited = async |patience: Patience| {
+            let started = Instant::now();
+            let never = std::future::pending::<()>();
+            assert!(patience.wait(&Heard::default(), never).await.is_none());
+            started.elapsed().as_secs()
+        };
+        let mut heads = Vec::new();
+        let mut checks = Vec::new();
+        for caches in [0, 1, 2, 3, 15, 16, u8::MAX] {
+            heads.push(waited(Patience::HEADERS.below(caches)).await);
+            checks.push(waited(Patience::check(DEADLINE).below(caches)).await);
+        }
+        // A Cistern below waits 16 s for our head.
+        assert_eq!(heads, [25, 15, 14, 13, 1, 1, 1]);
+        assert_eq!(checks, [3, 2, 1, 1, 1, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_wait_at_all_waits_no_longer_for_a_cache() {
+        let none = Patience {
+            silence: Duration::ZERO,
+            total: Duration::ZERO,
+        };
+        let started = Instant::now();
+        let never = std::future::pending::<()>();
+        assert!(none.below(2).wait(&Heard::default(), never).await.is_none());
+        assert_eq!(started.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

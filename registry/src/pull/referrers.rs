@@ -23,6 +23,7 @@ use self::listed::{Entries, Held};
 use self::question::Question;
 use super::check::Failed;
 use super::flights::Flight;
+use super::manifests::unconfirmed_by;
 use super::patience::Patience;
 use super::{Asked, DigestKey, Parts, PullError, Served};
 use crate::config::WhenGone;
@@ -86,6 +87,7 @@ impl Referrers<'_> {
         } else {
             Patience::HEADERS
         };
+        let patience = patience.below(mirror.upstream.below());
         let heard = flight.heard().clone();
         match patience.wait(&heard, flight.outcome()).await {
             None => {
@@ -94,6 +96,15 @@ impl Referrers<'_> {
             }
             Some(None | Some(Err(Failed::Interrupted))) => {
                 self.instead(known, PullError::Interrupted, served)
+            }
+            // What it said is written down where nothing was known.
+            Some(Some(Err(Failed::Unconfirmed(_)))) => {
+                let known = self.known(mirror, &subject).await?;
+                self.instead(
+                    known,
+                    PullError::Upstream(Asked::now(unconfirmed_by(host))),
+                    served,
+                )
             }
             Some(Some(Err(Failed::Storage(error)))) => Err(PullError::Storage(error)),
             Some(Some(Err(Failed::Upstream(error)))) => {

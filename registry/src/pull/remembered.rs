@@ -84,6 +84,7 @@ fn life(fault: &Fault, missing: Duration) -> Option<Duration> {
         Fault::NotFound(crate::upstream::Said::NotFound) => Some(missing),
         Fault::NotFound(_) | Fault::CredentialsRefused { .. } => None,
         Fault::RateLimited { .. }
+        | Fault::Unavailable { .. }
         | Fault::Status(_)
         | Fault::Unreachable { .. }
         | Fault::Invalid(_) => Some(FAILED),

@@ -102,6 +102,11 @@ impl Sources {
         mirrors
     }
 
+    /// None can join any more.
+    pub(super) fn close(&self) {
+        self.0.lock().are_exhausted = true;
+    }
+
     /// Notes that an upstream gives the blob: that this repository holds it is known from now on, whatever becomes of the link.
     pub(super) fn note_answer(&self, repository: &RepositoryName) {
         if let Some(source) = self.0.lock().of(repository) {

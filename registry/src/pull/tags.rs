@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cistern_oci::{RepositoryName, Tag};
 
+use super::manifests::unconfirmed_by;
 use super::patience::Patience;
 use super::{Asked, CatalogPage, Parts, PullError, Served, TagPage};
 use crate::metrics::UpstreamKind;
 use crate::repositories::{Mirror, Repository};
-use crate::upstream::{Fault, UpstreamError};
+use crate::upstream::{Fault, TagListing, UpstreamError};
 
 /// More tags than this are not asked for.
 const AT_MOST: usize = 100_000;
@@ -117,6 +118,7 @@ impl Tags<'_> {
         } else {
             Patience::HEADERS
         };
+        let patience = patience.below(mirror.upstream.below());
         let heard = flight.heard().clone();
         match patience.wait(&heard, flight.outcome()).await {
             None => {
@@ -176,16 +178,24 @@ fn name_error(name: &RepositoryName, error: PullError) -> PullError {
 async fn conclude(
     parts: &Arc<Parts>,
     mirror: &Mirror,
-    listed: Result<Vec<Tag>, UpstreamError>,
+    listed: Result<TagListing, UpstreamError>,
 ) -> Result<Arc<[Tag]>, UpstreamError> {
     let host = mirror.upstream.host();
-    let mut tags = listed.inspect_err(|error| {
+    let TagListing {
+        mut tags,
+        unconfirmed,
+    } = listed.inspect_err(|error| {
         parts.links.note_error(host, error);
         parts.refused_listings.note(mirror.name.clone(), error);
     })?;
     parts.links.note_answer(host);
     tags.sort_unstable();
     tags.dedup();
+    // A cache above that could not confirm its list fills what is not known, and renews nothing.
+    let known = parts.storage.listing(&mirror.name, KIND).await;
+    if unconfirmed && !matches!(known, Ok(None)) {
+        return Err(unconfirmed_by(host));
+    }
     let lines: Vec<&str> = tags.iter().map(Tag::as_str).collect();
     if let Err(error) = parts
         .storage
@@ -193,6 +203,9 @@ async fn conclude(
         .await
     {
         tracing::debug!(repository = %mirror.name, %error, "tag list is not kept");
+    }
+    if unconfirmed {
+        return Err(unconfirmed_by(host));
     }
     let tags: Arc<[Tag]> = tags.into();
     parts

@@ -17,6 +17,8 @@ pub(super) struct Address {
 }
 
 const HUB: &str = "registry-1.docker.io";
+/// The name under which `docker login` keeps what it is told for Docker Hub.
+const HUB_SERVER: &str = "https://index.docker.io/v1/";
 const HUB_NAMES: [&str; 3] = ["docker.io", "index.docker.io", HUB];
 
 impl Address {
@@ -54,6 +56,11 @@ impl Address {
     /// For messages.
     pub(super) fn label(&self) -> &Arc<str> {
         &self.label
+    }
+
+    /// What credential helpers know it as.
+    pub(super) fn server(&self) -> &str {
+        if self.is_hub { HUB_SERVER } else { &self.label }
     }
 
     /// Where something of a repository is found.

@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime};
 use cistern_oci::Digest;
 use futures_util::StreamExt as _;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
-    LINK, RETRY_AFTER, WWW_AUTHENTICATE,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap,
+    HeaderName, LINK, RETRY_AFTER, VIA, WARNING, WWW_AUTHENTICATE,
 };
 
 use cistern_auth::outgoing::Challenge;
+
+use super::{Fault, Unconfirmed};
+use crate::chain;
 
 /// `Docker-Content-Digest`.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -93,6 +96,39 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let until = httpdate::parse_http_date(value).ok()?;
     Some(until.duration_since(date(headers)?).unwrap_or_default())
+}
+
+/// What a 503 means: it may say when to come back.
+pub(super) fn unavailable(headers: &HeaderMap) -> Fault {
+    match retry_after(headers) {
+        Some(retry_after) => Fault::Unavailable { retry_after },
+        None => Fault::Status(503),
+    }
+}
+
+/// Whether the answer has been through a Cistern.
+pub(super) fn is_from_cistern(headers: &HeaderMap) -> bool {
+    headers.contains_key(VIA) && chain::names_a_cistern(texts(headers, VIA))
+}
+
+/// Whether a cache above says that it could not confirm this. A Cistern has one warning only, and is known by its words where
+/// something on the way has taken its name off; of others 299 may say anything, and 110 is RFC 7234's word for it.
+pub(super) fn unconfirmed(headers: &HeaderMap) -> Option<Unconfirmed> {
+    let is_cistern = is_from_cistern(headers);
+    let says_so = |warning: &str| {
+        let is = |code| warning.split_ascii_whitespace().next() == Some(code);
+        is("110") || (is("299") && (is_cistern || warning == chain::STALE))
+    };
+    texts(headers, WARNING)
+        .any(|warning| says_so(warning.trim()))
+        .then(|| Unconfirmed {
+            age: text(headers, AGE).and_then(number).map(Duration::from_secs),
+        })
+}
+
+fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let fields = headers.get_all(name).iter();
+    fields.filter_map(|field| field.to_str().ok())
 }
 
 /// All challenges of all `WWW-Authenticate` fields.
@@ -214,6 +250,36 @@ mod tests {
         assert_eq!(retry_after(&past), Some(Duration::ZERO));
         assert_eq!(retry_after(&headers(&[("retry-after", "soon")])), None);
         assert_eq!(retry_after(&headers(&[])), None);
+    }
+
+    #[test]
+    fn a_cache_above_that_could_not_confirm_its_answer_is_believed() {
+        let read = |fields: &[(&'static str, &'static str)]| unconfirmed(&headers(fields));
+        let aged = |age: Option<u64>| {
+            let age = age.map(Duration::from_secs);
+            Some(Unconfirmed { age })
+        };
+        let ours = ("warning", chain::STALE);
+        assert_eq!(read(&[ours]), aged(None));
+        assert_eq!(read(&[ours, ("age", "70")]), aged(Some(70)));
+        assert_eq!(read(&[ours, ("age", "-70")]), aged(None));
+        let via = ("via", "1.1 cistern-0a1b2c3d, 1.1 nginx");
+        assert_eq!(
+            read(&[("warning", "299 - \"other words\""), via]),
+            aged(None)
+        );
+        assert_eq!(
+            read(&[("warning", "110 squid \"Response is Stale\"")]),
+            aged(None)
+        );
+        for fresh in [
+            &[][..],
+            &[("age", "70"), via],
+            &[("warning", "299 - \"this image is deprecated\"")],
+            &[("warning", "199 x \"110 \"")],
+        ] {
+            assert_eq!(read(fresh), None, "{fresh:?}");
+        }
     }
 
     #[test]

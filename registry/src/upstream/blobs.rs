@@ -153,7 +153,7 @@ impl Shared {
             url: self.address.of(of, Resource::Blob(*digest)),
             repository: of,
             purpose: Purpose::Pull,
-            wants_part: value.is_some(),
+            is_of_blob: true,
             may_leave: true,
             headers: value
                 .map(|value| (RANGE, value))

@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use reqwest::{Client, NoProxy, Proxy, Request, Response};
+use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
 
+use cistern_auth::Secret;
 use cistern_auth::outgoing::{Reach, RealmRules};
 
 use super::address::host_and_port;
 use super::resolve::{Names, SharedNames, UpstreamReach};
-use super::tls::{Bundles, Trust};
+use super::tls::{Material, Trust};
 use super::{
     Fault, Heard, LinkFault, Timeouts, UpstreamError, UpstreamOptions, UpstreamSetupError, link,
 };
@@ -28,20 +30,24 @@ use super::{
 /// The connections of one upstream.
 pub(super) struct Dialer {
     trust: Trust,
-    proxies: Vec<Proxy>,
+    clients: Recipe,
     names: SharedNames,
     reach: UpstreamReach,
+    /// Who may see our credentials may see our certificate.
+    rules: RealmRules,
     timeouts: Timeouts,
-    user_agent: HeaderValue,
     built: ArcSwap<Built>,
-    /// When the operator's bundles were last looked at.
+    /// When the operator's files were last looked at.
     looked: Mutex<Instant>,
 }
 
-/// A client and the bundles it was built from.
+/// The clients and the files they were built from.
 struct Built {
+    /// Shows our certificate to who asks for one, if we have one.
     client: Client,
-    bundles: Bundles,
+    /// For those who are no business of ours: has none to show.
+    for_strangers: Client,
+    material: Material,
 }
 
 /// A request to one place.
@@ -49,6 +55,8 @@ pub(super) struct Hop<'a> {
     pub(super) method: &'a Method,
     pub(super) url: &'a Url,
     pub(super) headers: HeaderMap,
+    /// A form to send along.
+    pub(super) form: Option<&'a Secret>,
 }
 
 /// How long a change of a bundle may go unnoticed.
@@ -61,7 +69,7 @@ impl Dialer {
         rules: &RealmRules,
     ) -> Result<Self, UpstreamSetupError> {
         let trust = Trust::new(options);
-        let bundles = trust.read()?;
+        let material = trust.read()?;
         let reach = UpstreamReach::of(upstream);
         let (proxies, mut trusted) = proxies(options)?;
         trusted.extend(rules.hosts().map(str::to_owned));
@@ -70,16 +78,21 @@ impl Dialer {
             UpstreamSetupError::Client("the user agent is no header value".to_owned())
         })?;
         let timeouts = options.timeouts;
-        let client = client(&trust, &bundles, &proxies, &names, timeouts, &user_agent)?;
-        let built = ArcSwap::from_pointee(Built { client, bundles });
-        Ok(Self {
-            trust,
+        let clients = Recipe {
             proxies,
-            names,
-            reach,
+            names: names.clone(),
             timeouts,
             user_agent,
-            built,
+        };
+        let built = clients.build(&trust, material)?;
+        Ok(Self {
+            trust,
+            clients,
+            names,
+            reach,
+            rules: rules.clone(),
+            timeouts,
+            built: ArcSwap::from_pointee(built),
             looked: Mutex::new(Instant::now()),
         })
     }
@@ -108,7 +121,12 @@ impl Dialer {
         request
             .headers_mut()
             .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let client = self.client().await;
+        if let Some(form) = hop.form {
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert(CONTENT_TYPE, kind);
+            *request.body_mut() = Some(form.expose().to_owned().into());
+        }
+        let client = self.client(hop.url).await;
         let result = self.within_limits(client.execute(request), heard).await;
         let path = hop.url.path();
         match &result {
@@ -156,14 +174,19 @@ impl Dialer {
         }
     }
 
-    /// The client, rebuilt if a bundle has changed. Bundles that cannot be used leave the old client in place.
-    async fn client(&self) -> Client {
+    /// The client for an address, rebuilt if a file has changed. Files that cannot be used leave the old client in place.
+    async fn client(&self, url: &Url) -> Client {
         if self.looks_due()
             && let Err(error) = self.rebuild_if_changed().await
         {
             tracing::warn!(%error, "the certificates read before stay in use");
         }
-        self.built.load().client.clone()
+        let built = self.built.load();
+        if self.rules.check(url, true, self.reach()).is_ok() {
+            built.client.clone()
+        } else {
+            built.for_strangers.clone()
+        }
     }
 
     fn looks_due(&self) -> bool {
@@ -176,56 +199,58 @@ impl Dialer {
     }
 
     async fn rebuild_if_changed(&self) -> Result<(), UpstreamSetupError> {
-        let bundles = self.trust.current().await?;
-        let same = {
-            let built = self.built.load();
-            built
-                .bundles
-                .iter()
-                .zip(&bundles)
-                .all(|(old, new)| Arc::ptr_eq(old, new))
-        };
-        if !same {
-            let client = client(
-                &self.trust,
-                &bundles,
-                &self.proxies,
-                &self.names,
-                self.timeouts,
-                &self.user_agent,
-            )?;
-            self.built.store(Arc::new(Built { client, bundles }));
+        let material = self.trust.current().await?;
+        if !self.built.load().material.is_same(&material) {
+            let built = self.clients.build(&self.trust, material)?;
+            self.built.store(Arc::new(built));
         }
         Ok(())
     }
 }
 
-fn client(
-    trust: &Trust,
-    bundles: &Bundles,
-    proxies: &[Proxy],
-    names: &SharedNames,
+/// What all clients have in common.
+struct Recipe {
+    proxies: Vec<Proxy>,
+    names: SharedNames,
     timeouts: Timeouts,
-    user_agent: &HeaderValue,
-) -> Result<Client, UpstreamSetupError> {
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(trust.config(bundles)?)
-        .http1_only()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .dns_resolver(names.clone())
-        .connector_layer(StageLayer)
-        .connect_timeout(timeouts.connect)
-        .pool_idle_timeout(Duration::from_mins(1))
-        .user_agent(user_agent);
-    for proxy in proxies {
-        builder = builder.proxy(proxy.clone());
+    user_agent: HeaderValue,
+}
+
+impl Recipe {
+    fn build(&self, trust: &Trust, material: Material) -> Result<Built, UpstreamSetupError> {
+        let for_strangers = self.client(trust.config(&material, false)?)?;
+        let client = if material.has_identity() {
+            self.client(trust.config(&material, true)?)?
+        } else {
+            for_strangers.clone()
+        };
+        Ok(Built {
+            client,
+            for_strangers,
+            material,
+        })
     }
-    builder
-        .build()
-        .map_err(|error| UpstreamSetupError::Client(error.without_url().to_string()))
+
+    fn client(&self, tls: ClientConfig) -> Result<Client, UpstreamSetupError> {
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .dns_resolver(self.names.clone())
+            .connector_layer(StageLayer)
+            .connect_timeout(self.timeouts.connect)
+            .pool_idle_timeout(Duration::from_mins(1))
+            .user_agent(self.user_agent.clone());
+        for proxy in &self.proxies {
+            builder = builder.proxy(proxy.clone());
+        }
+        builder
+            .build()
+            .map_err(|error| UpstreamSetupError::Client(error.without_url().to_string()))
+    }
 }
 
 /// What no proxy can lead to, as Go programs see it.

@@ -26,10 +26,15 @@ pub enum Fault {
         /// The HTTP status of the refusal, 401 or 403.
         status: u16,
     },
-    /// HTTP 429, with the time to wait if the upstream named one.
+    /// HTTP 429, now or a moment ago.
     RateLimited {
-        /// From `Retry-After`, given as seconds or as a date.
+        /// How long the host is left alone: what its `Retry-After` said, or what is our own choice where it said nothing.
         retry_after: Option<Duration>,
+    },
+    /// HTTP 503 that named a time to wait, as a cache above us does whose own link is down.
+    Unavailable {
+        /// From `Retry-After`, given as seconds or as a date.
+        retry_after: Duration,
     },
     /// Any other status that is no success.
     Status(u16),
@@ -77,12 +82,23 @@ pub enum UpstreamSetupError {
     /// The upstream's address cannot be used.
     #[error("proxy.remoteurl: {0}")]
     Url(String),
+    /// One of the upstream's other addresses cannot be used.
+    #[error("proxy.alternates: {0}")]
+    Alternate(String),
     /// A bundle of certificates cannot be read.
     #[error("proxy.ca: {}: {reason}", path.display())]
     CaFile {
         /// The file named in the configuration.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The client certificate or its key cannot be used.
+    #[error("proxy.clientcertificate and proxy.clientkey: {}: {reason}", path.display())]
+    ClientIdentity {
+        /// The file named in the configuration.
+        path: PathBuf,
+        /// What is wrong with it; nothing of its content.
         reason: String,
     },
     /// A proxy address from the environment cannot be used.
@@ -156,6 +172,13 @@ impl fmt::Display for Fault {
                     f,
                     "too many requests (429), to be asked again in {} s",
                     wait.as_secs()
+                )
+            }
+            Self::Unavailable { retry_after } => {
+                write!(
+                    f,
+                    "unavailable (503), to be asked again in {} s",
+                    retry_after.as_secs()
                 )
             }
             Self::Status(status) => write!(f, "answered {status}"),

@@ -13,7 +13,7 @@ use super::redirect::Arrival;
 use super::retry::retrying;
 use super::send::{Ask, Failure, Shared};
 use super::token::Purpose;
-use super::{Fault, Heard, ManifestHead, UpstreamBody, UpstreamError, answer};
+use super::{Fault, FetchedManifest, Heard, ManifestHead, UpstreamBody, UpstreamError, answer};
 
 impl Shared {
     pub(super) async fn head_manifest(
@@ -29,16 +29,18 @@ impl Shared {
                     return Ok(ManifestHead {
                         digest: Some(digest),
                         manifest: None,
+                        unconfirmed: answer::unconfirmed(arrival.headers()),
                     });
                 }
             }
             Err(failure) if failure.is_refusal => {}
             Err(failure) => return Err(failure.error),
         }
-        let manifest = self.get_manifest(of, which, heard).await?;
+        let fetched = self.get_manifest(of, which, heard).await?;
         Ok(ManifestHead {
-            digest: Some(manifest.digest),
-            manifest: Some(manifest),
+            digest: Some(fetched.manifest.digest),
+            manifest: Some(fetched.manifest),
+            unconfirmed: fetched.unconfirmed,
         })
     }
 
@@ -47,7 +49,7 @@ impl Shared {
         of: &RepositoryName,
         which: &Reference,
         heard: &Heard,
-    ) -> Result<Manifest, UpstreamError> {
+    ) -> Result<FetchedManifest, UpstreamError> {
         let ask = self.ask_manifest(Method::GET, of, which, heard);
         retrying(|| self.fetch_manifest(&ask, which))
             .await
@@ -67,7 +69,7 @@ impl Shared {
             repository: of,
             purpose: Purpose::Pull,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFEST_ACCEPT))]),
-            wants_part: false,
+            is_of_blob: false,
             may_leave: true,
             may_renew: true,
             heard,
@@ -75,7 +77,11 @@ impl Shared {
     }
 
     /// A manifest that breaks on its way is asked for again like one that never came: nobody has seen any of it.
-    async fn fetch_manifest(&self, ask: &Ask<'_>, which: &Reference) -> Result<Manifest, Failure> {
+    async fn fetch_manifest(
+        &self,
+        ask: &Ask<'_>,
+        which: &Reference,
+    ) -> Result<FetchedManifest, Failure> {
         let arrival = self.send(ask).await?;
         self.read_manifest(arrival, which)
             .await
@@ -86,7 +92,7 @@ impl Shared {
         &self,
         arrival: Arrival,
         which: &Reference,
-    ) -> Result<Manifest, UpstreamError> {
+    ) -> Result<FetchedManifest, UpstreamError> {
         require_bare(&arrival)?;
         let too_large = answer::content_length(arrival.headers())
             .is_some_and(|length| length > MANIFEST_SIZE_LIMIT);
@@ -95,6 +101,7 @@ impl Shared {
             return Err(arrival.fault(Fault::Invalid(what)));
         }
         let named = answer::content_digest(arrival.headers());
+        let unconfirmed = answer::unconfirmed(arrival.headers());
         let content_type = answer::content_type(arrival.headers()).map(str::to_owned);
         let mut refused = arrival.fault(Fault::Invalid(String::new()));
         let body = UpstreamBody::new(
@@ -115,10 +122,16 @@ impl Shared {
             ),
             Reference::Tag(_) => Ok(Manifest::by_tag(named.as_ref(), content_type, bytes)),
         };
-        manifest.map_err(|why| {
-            refused.fault = Fault::Invalid(why);
-            refused
-        })
+        match manifest {
+            Ok(manifest) => Ok(FetchedManifest {
+                manifest,
+                unconfirmed,
+            }),
+            Err(why) => {
+                refused.fault = Fault::Invalid(why);
+                Err(refused)
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! leaves what they mean for a caller to others.
 
 mod address;
+mod alternates;
 mod answer;
 mod blobs;
 mod body;
@@ -11,10 +12,12 @@ mod client;
 mod dial;
 mod error;
 mod heard;
+mod identity;
 mod link;
 mod manifests;
 mod options;
 mod pages;
+mod pause;
 mod rates;
 mod redirect;
 mod referrers;
@@ -27,9 +30,11 @@ mod token;
 
 pub use body::UpstreamBody;
 pub use budget::{Budget, BudgetUse, Priority, Taken};
-pub use client::{BlobAnswer, BlobHead, ManifestHead, Part, Upstream};
+pub use client::{
+    BlobAnswer, BlobHead, FetchedManifest, ManifestHead, Part, TagListing, Unconfirmed, Upstream,
+};
 pub use error::{Fault, LinkFault, Said, UpstreamError, UpstreamSetupError};
 pub use heard::Heard;
-pub use options::{Timeouts, UpstreamOptions};
+pub use options::{ClientIdentity, Timeouts, UpstreamOptions};
 pub use rates::{RateNow, Rates};
 pub use referrers::{Referrer, ReferrersAnswer, read_referrers};

@@ -8,16 +8,22 @@ use cistern_auth::outgoing::CredentialSource;
 use url::Url;
 
 use super::Budget;
+use crate::chain::Pseudonym;
 
 /// Everything that is configured about one upstream.
 #[derive(Clone)]
 pub struct UpstreamOptions {
     /// `http(s)://host[:port][/prefix]`; the registry's API is expected at `…/prefix/v2/`. Without user and password.
     pub url: Url,
+    /// Other addresses of the same registry, asked in this order where the one before does not answer. Listing one is leave
+    /// to show it the credentials.
+    pub alternates: Vec<Url>,
     /// What to show when the upstream asks who we are.
     pub credentials: CredentialSource,
     /// Bundles of PEM certificates trusted beside the compiled-in and the system's roots; read again when they change.
     pub ca_files: Vec<PathBuf>,
+    /// The certificate shown to whoever may see the credentials and asks for one; read again when it changes.
+    pub client_identity: Option<ClientIdentity>,
     /// Skip every check of certificates. For test rigs.
     pub insecure: bool,
     /// Hosts (`host` or `host:port`) beside the upstream's own domain that may be given its credentials.
@@ -34,6 +40,17 @@ pub struct UpstreamOptions {
     pub user_agent: String,
     /// What every body read from this upstream has to pass.
     pub budget: Budget,
+    /// The name of this process in the `Via` of every question.
+    pub pseudonym: Pseudonym,
+}
+
+/// A client certificate, in PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The certificate, and those between it and its root.
+    pub certificate: PathBuf,
+    /// Its private key, unencrypted.
+    pub key: PathBuf,
 }
 
 /// How much silence is borne at each stage. There is no limit on the length of a whole body.
@@ -63,8 +80,10 @@ impl UpstreamOptions {
     pub fn new(url: Url) -> Self {
         Self {
             url,
+            alternates: Vec::new(),
             credentials: CredentialSource::None,
             ca_files: Vec::new(),
+            client_identity: None,
             insecure: false,
             realms: Vec::new(),
             https_proxy: None,
@@ -73,6 +92,7 @@ impl UpstreamOptions {
             timeouts: Timeouts::default(),
             user_agent: concat!("cistern/", env!("CARGO_PKG_VERSION")).to_owned(),
             budget: Budget::unlimited(),
+            pseudonym: Pseudonym::random(),
         }
     }
 }
@@ -82,8 +102,10 @@ impl fmt::Debug for UpstreamOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamOptions")
             .field("host", &self.url.host_str())
+            .field("alternates", &self.alternates.len())
             .field("credentials", &self.credentials)
             .field("ca_files", &self.ca_files)
+            .field("client_identity", &self.client_identity)
             .field("insecure", &self.insecure)
             .field("realms", &self.realms)
             .field("https_proxy", &self.https_proxy.is_some())

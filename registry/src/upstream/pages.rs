@@ -30,6 +30,8 @@ pub(super) struct Page {
     pub(super) body: Bytes,
     /// Where the next one is.
     pub(super) next: Option<Url>,
+    /// Whether it comes from a cache that could not confirm it.
+    pub(super) unconfirmed: bool,
     error: UpstreamError,
 }
 
@@ -92,6 +94,7 @@ impl Shared {
             .map(|link| self.next_page(&arrival.url, &link))
             .transpose();
         let next = next.map_err(|why| arrival.fault(Fault::Invalid(why)))?;
+        let unconfirmed = answer::unconfirmed(arrival.headers()).is_some();
         let error = arrival.fault(Fault::Invalid(String::new()));
         let body = UpstreamBody::new(
             arrival,
@@ -104,6 +107,7 @@ impl Shared {
             url,
             body,
             next,
+            unconfirmed,
             error,
         })
     }

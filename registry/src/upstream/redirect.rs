@@ -1,6 +1,9 @@
 //! Following redirects: on every endpoint, within bounds, never with credentials to another place, never from https to http,
 //! never to an address nearer to us than the upstream. The body of a redirect is thrown away.
 
+use std::sync::Arc;
+
+use cistern_auth::Secret;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use reqwest::Response;
@@ -17,6 +20,8 @@ pub(super) struct Journey {
     pub(super) headers: HeaderMap,
     /// Shown at the first place only, and never again once it was left.
     pub(super) authorization: Option<HeaderValue>,
+    /// The form to POST, a secret: a redirect that would take it elsewhere is the answer.
+    pub(super) form: Option<Secret>,
     /// Whether another host may be asked. If not, the redirect that leads there is the answer.
     pub(super) may_leave: bool,
 }
@@ -42,9 +47,14 @@ impl Arrival {
         self.response.headers()
     }
 
+    /// Who answered, for messages.
+    pub(super) fn host(&self) -> Arc<str> {
+        host_and_port(&self.url)
+    }
+
     /// A fault of whoever answered.
     pub(super) fn fault(&self, fault: Fault) -> UpstreamError {
-        fault.at(&host_and_port(&self.url))
+        fault.at(&self.host())
     }
 }
 
@@ -66,9 +76,10 @@ pub(super) async fn follow(
             method: &journey.method,
             url: &url,
             headers,
+            form: journey.form.as_ref(),
         };
         let response = dialer.ask(hop, heard).await?;
-        if !is_redirect(response.status()) {
+        if !is_redirect(response.status()) || journey.form.is_some() {
             return Ok(Arrival {
                 response,
                 url,

@@ -56,6 +56,8 @@ pub struct Referrer {
 pub enum ReferrersAnswer {
     /// These, sorted by digest; there may be none.
     Listed(Vec<Referrer>),
+    /// The same, from a cache that could not confirm it.
+    Unconfirmed(Vec<Referrer>),
     /// It does not serve the referrers API, at least not for this manifest.
     NotServed,
 }
@@ -229,8 +231,13 @@ impl Collected {
         self.referrers.len() >= MOST || self.bytes >= MOST_BYTES
     }
 
-    fn sorted(self) -> ReferrersAnswer {
-        ReferrersAnswer::Listed(self.referrers.into_values().collect())
+    fn sorted(self, unconfirmed: bool) -> ReferrersAnswer {
+        let list = self.referrers.into_values().collect();
+        if unconfirmed {
+            ReferrersAnswer::Unconfirmed(list)
+        } else {
+            ReferrersAnswer::Listed(list)
+        }
     }
 }
 
@@ -253,6 +260,7 @@ impl Shared {
             return Ok(ReferrersAnswer::NotServed);
         };
         let (mut collected, mut walk) = (Collected::default(), Walk::from(&page));
+        let mut unconfirmed = page.unconfirmed;
         loop {
             walk.note(collected.take(list));
             let Some(next) = page.next.take() else { break };
@@ -271,11 +279,12 @@ impl Shared {
                 }
                 Err(failure) => return Err(failure.error),
             };
+            unconfirmed |= page.unconfirmed;
             list = read_referrers(page.body.clone())
                 .await
                 .ok_or_else(|| page.invalid("sent a page of referrers that is no index"))?;
         }
-        Ok(collected.sorted())
+        Ok(collected.sorted(unconfirmed))
     }
 
     async fn referrers_page(
@@ -290,7 +299,7 @@ impl Shared {
             repository: of,
             purpose: Purpose::Pull,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(INDEX))]),
-            wants_part: false,
+            is_of_blob: false,
             may_leave: false,
             may_renew: true,
             heard,
@@ -312,6 +321,7 @@ fn is_unserved(fault: &Fault) -> bool {
         }
         Fault::CredentialsRefused { .. }
         | Fault::RateLimited { .. }
+        | Fault::Unavailable { .. }
         | Fault::Unreachable { .. }
         | Fault::Invalid(_) => false,
     }

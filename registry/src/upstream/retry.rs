@@ -14,6 +14,9 @@ struct Attempts {
     may_go_at_once: bool,
 }
 
+/// A wait that is named by the upstream and can be borne within one question.
+const SOON: Duration = Duration::from_secs(1);
+
 impl Attempts {
     fn new() -> Self {
         let delays = ExponentialBuilder::default()
@@ -41,7 +44,13 @@ impl Attempts {
                 ..
             }
             | Fault::Status(500 | 502..=504) => self.delays.next(),
-            Fault::Unreachable {
+            // Whoever names a moment that is as near as our own next attempt is taken at its word.
+            Fault::Unavailable { retry_after } if *retry_after <= SOON => {
+                let delay = self.delays.next()?;
+                Some(delay.max(*retry_after))
+            }
+            Fault::Unavailable { .. }
+            | Fault::Unreachable {
                 link: LinkFault::Tls | LinkFault::Timeout,
                 ..
             }
@@ -108,12 +117,17 @@ mod tests {
         assert_eq!(attempts_after(&link(LinkFault::Connect)), 2);
         assert_eq!(attempts_after(&link(LinkFault::Dns)), 2);
         assert_eq!(attempts_after(&Fault::Status(503)), 2);
+        let soon = Fault::Unavailable { retry_after: SOON };
+        assert_eq!(Attempts::new().after(&soon), Some(SOON));
         for fault in [
             link(LinkFault::Timeout),
             link(LinkFault::Tls),
             Fault::Status(400),
             Fault::Status(501),
             Fault::RateLimited { retry_after: None },
+            Fault::Unavailable {
+                retry_after: Duration::from_secs(2),
+            },
             Fault::Invalid(String::new()),
         ] {
             assert_eq!(attempts_after(&fault), 0, "{fault}");

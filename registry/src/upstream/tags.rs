@@ -11,7 +11,7 @@ use url::Url;
 use super::pages::{Page, Walk};
 use super::send::{Ask, Failure, Shared};
 use super::token::Purpose;
-use super::{Fault, Heard, UpstreamError};
+use super::{Fault, Heard, TagListing, UpstreamError};
 
 /// What is asked for per page; more is refused by some registries.
 const PER_PAGE: &str = "n=1000";
@@ -36,9 +36,10 @@ impl Shared {
         of: &RepositoryName,
         at_most: usize,
         heard: &Heard,
-    ) -> Result<Vec<Tag>, UpstreamError> {
+    ) -> Result<TagListing, UpstreamError> {
         let mut tags = BTreeSet::new();
         let mut page = self.first_page(of, heard).await?;
+        let mut unconfirmed = page.unconfirmed;
         let mut walk = Walk::from(&page);
         loop {
             let before = tags.len();
@@ -57,8 +58,12 @@ impl Shared {
                 .tag_page(of, next, heard)
                 .await
                 .map_err(|failure| failure.error)?;
+            unconfirmed |= page.unconfirmed;
         }
-        Ok(tags.into_iter().take(at_most).collect())
+        Ok(TagListing {
+            tags: tags.into_iter().take(at_most).collect(),
+            unconfirmed,
+        })
     }
 
     /// The first page, of our size if the upstream lets us choose.
@@ -88,7 +93,7 @@ impl Shared {
             repository: of,
             purpose: Purpose::Tags,
             headers: HeaderMap::new(),
-            wants_part: false,
+            is_of_blob: false,
             may_leave: true,
             may_renew: true,
             heard,

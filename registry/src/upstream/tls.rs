@@ -1,4 +1,5 @@
-//! Whom we believe: the roots compiled in, the system's and the operator's own. One crypto provider for everything.
+//! Whom we believe: the roots compiled in, the system's and the operator's own; and the certificate by which we are known,
+//! if we have one. One crypto provider for everything.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,16 +14,43 @@ use rustls::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::identity::{Identity, Pair};
 use super::{UpstreamOptions, UpstreamSetupError};
 
-/// The operator's bundles as they were read.
-pub(super) type Bundles = Vec<Arc<[u8]>>;
+/// The operator's files as they were read. One of them may be a key, so it has no `Debug`.
+pub(super) struct Material {
+    bundles: Vec<Arc<[u8]>>,
+    identity: Option<Pair>,
+}
 
-/// What decides which certificates are believed.
+/// What decides which certificates are believed, and which one is shown.
 #[derive(Debug)]
 pub(super) struct Trust {
     files: Vec<Arc<WatchedFile>>,
+    identity: Option<Identity>,
     insecure: bool,
+}
+
+impl Material {
+    /// Whether there is a certificate to show.
+    pub(super) fn has_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// Whether no file has changed in between.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let all = |material: &Self| -> Vec<Arc<[u8]>> {
+            let pair = material.identity.iter();
+            let pair = pair.flat_map(|pair| [Arc::clone(&pair.certificate), Arc::clone(&pair.key)]);
+            material.bundles.iter().cloned().chain(pair).collect()
+        };
+        let (ours, theirs) = (all(self), all(other));
+        ours.len() == theirs.len()
+            && ours
+                .iter()
+                .zip(&theirs)
+                .all(|(one, other)| Arc::ptr_eq(one, other))
+    }
 }
 
 impl Trust {
@@ -34,26 +62,31 @@ impl Trust {
             .collect();
         Self {
             files,
+            identity: options.client_identity.as_ref().map(Identity::new),
             insecure: options.insecure,
         }
     }
 
-    /// Reads the bundles at start, when a file that is missing is the operator's mistake.
-    pub(super) fn read(&self) -> Result<Bundles, UpstreamSetupError> {
-        self.files
+    /// Reads the files at start, when one that is missing is the operator's mistake.
+    pub(super) fn read(&self) -> Result<Material, UpstreamSetupError> {
+        let bundles = self
+            .files
             .iter()
-            .map(|file| file.read().map_err(|error| unusable(file, &error)))
-            .collect()
+            .map(|file| file.read().map_err(|error| unusable(file, &error)));
+        Ok(Material {
+            bundles: bundles.collect::<Result<_, _>>()?,
+            identity: self.identity.as_ref().map(Identity::read).transpose()?,
+        })
     }
 
     /// Whether there is anything that may change.
     pub(super) fn has_files(&self) -> bool {
-        !self.files.is_empty()
+        !self.files.is_empty() || self.identity.is_some()
     }
 
-    /// The bundles as they are now; unchanged ones are the same `Arc`s.
-    pub(super) async fn current(&self) -> Result<Bundles, UpstreamSetupError> {
-        let mut bundles = Bundles::with_capacity(self.files.len());
+    /// The files as they are now; unchanged ones are the same `Arc`s.
+    pub(super) async fn current(&self) -> Result<Material, UpstreamSetupError> {
+        let mut bundles = Vec::with_capacity(self.files.len());
         for file in &self.files {
             bundles.push(
                 file.current()
@@ -61,11 +94,19 @@ impl Trust {
                     .map_err(|error| unusable(file, &error))?,
             );
         }
-        Ok(bundles)
+        let identity = match &self.identity {
+            Some(identity) => Some(identity.current().await?),
+            None => None,
+        };
+        Ok(Material { bundles, identity })
     }
 
-    /// The TLS settings that follow from the bundles.
-    pub(super) fn config(&self, bundles: &Bundles) -> Result<ClientConfig, UpstreamSetupError> {
+    /// The TLS settings that follow from the files: with our own certificate, or for those who shall not see it.
+    pub(super) fn config(
+        &self,
+        material: &Material,
+        with_identity: bool,
+    ) -> Result<ClientConfig, UpstreamSetupError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -73,19 +114,22 @@ impl Trust {
         let verifier: Arc<dyn ServerCertVerifier> = if self.insecure {
             Arc::new(BelieveAnything(provider))
         } else {
-            self.verifier(bundles, provider)?
+            self.verifier(&material.bundles, provider)?
         };
-        let mut config = builder
+        let builder = builder
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match (&self.identity, &material.identity) {
+            (Some(identity), Some(pair)) if with_identity => identity.shown_by(builder, pair)?,
+            _ => builder.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 
     fn verifier(
         &self,
-        bundles: &Bundles,
+        bundles: &[Arc<[u8]>],
         provider: Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, UpstreamSetupError> {
         let common = common_roots();
@@ -116,7 +160,7 @@ impl Trust {
     /// The operator's certificates, each with the file it is from.
     fn certificates(
         &self,
-        bundles: &Bundles,
+        bundles: &[Arc<[u8]>],
     ) -> Result<Vec<(&WatchedFile, CertificateDer<'static>)>, UpstreamSetupError> {
         let mut found = Vec::new();
         for (file, bundle) in self.files.iter().zip(bundles) {

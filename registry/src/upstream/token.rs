@@ -146,7 +146,7 @@ impl Shared {
     ) -> Result<Option<Permission>, Failure> {
         let mut challenges = answer::challenges(headers);
         if challenges.is_empty() && matches!(shown, Permission::Nothing) {
-            challenges = self.ping(ask.heard).await?;
+            challenges = self.challenges_of_ping(ask.heard).await?;
         }
         let upstream = self.address.url();
         let otherwise = Scope::pull(&self.address.name_there(ask.repository));
@@ -194,7 +194,8 @@ impl Shared {
         })
     }
 
-    async fn basic(
+    /// What to show to a registry that wants Basic, or has refused it: nothing if that was all there is.
+    pub(super) async fn basic(
         &self,
         ask: &Ask<'_>,
         shown: &Permission,
@@ -206,9 +207,13 @@ impl Shared {
                 is_refusal: true,
             });
         };
-        let secret = credentials.basic();
+        let mut secret = credentials.basic();
         if matches!(shown, Permission::Basic(before) if *before == secret) {
-            return Ok(None);
+            let others = self.other_credentials(&credentials).await;
+            match others.map_err(Failure::of)? {
+                Some(others) => secret = others.basic(),
+                None => return Ok(None),
+            }
         }
         self.tokens.remember(ask, Known::Basic);
         Ok(Some(Permission::Basic(secret)))
@@ -232,12 +237,13 @@ impl Shared {
     }
 
     /// The challenges of `/v2/`, for upstreams that give none with what was asked.
-    async fn ping(&self, heard: &Heard) -> Result<Vec<Challenge>, Failure> {
+    async fn challenges_of_ping(&self, heard: &Heard) -> Result<Vec<Challenge>, Failure> {
         let journey = Journey {
             method: Method::GET,
             url: self.address.ping(),
             headers: HeaderMap::new(),
             authorization: None,
+            form: None,
             may_leave: true,
         };
         let arrival = follow(&self.dialer, &journey, heard)
@@ -278,32 +284,42 @@ impl Shared {
         })
     }
 
+    /// Asks a token server, and once more if it refuses credentials in whose place there are others by now.
     async fn fetch_token(
         &self,
         request: &TokenRequest,
         heard: &Heard,
     ) -> Result<TokenAnswer, UpstreamError> {
-        let credentials = self.credentials().await?;
+        let turn = self.gates.tokens.enter().await?;
+        let mut credentials = self.credentials().await?;
+        let mut result = self.exchange(request, credentials.as_ref(), heard).await;
+        if let (Err(error), Some(refused)) = (&result, &credentials)
+            && matches!(error.fault, Fault::CredentialsRefused { .. })
+            && let Some(others) = self.other_credentials(refused).await?
+        {
+            credentials = Some(others);
+            result = self.exchange(request, credentials.as_ref(), heard).await;
+        }
+        turn.leave(result.as_ref());
+        result
+    }
+
+    async fn exchange(
+        &self,
+        request: &TokenRequest,
+        credentials: Option<&Credentials>,
+        heard: &Heard,
+    ) -> Result<TokenAnswer, UpstreamError> {
         let reach = self.dialer.reach();
         let allowed = self
             .tokens
             .rules
             .check(&request.realm, credentials.is_some(), reach);
         allowed.map_err(|refused| Fault::Invalid(refused.to_string()).at(self.address.label()))?;
-        let journey = Journey {
-            method: Method::GET,
-            url: request.url(
-                credentials
-                    .as_ref()
-                    .map(|credentials| credentials.username.as_str()),
-            ),
-            headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]),
-            authorization: credentials
-                .as_ref()
-                .and_then(|credentials| sensitive(&credentials.basic())),
-            may_leave: true,
+        let arrival = match credentials.and_then(Credentials::refresh_token) {
+            Some(token) => self.post_or_get(request, credentials, token, heard).await?,
+            None => self.get_token(request, credentials, heard).await?,
         };
-        let arrival = follow(&self.dialer, &journey, heard).await?;
         if arrival.status() != 200 {
             return Err(self.token_refusal(&arrival, credentials.is_some()));
         }
@@ -315,6 +331,50 @@ impl Shared {
             fault: Fault::Invalid(format!("its answer to a token request {error}")),
             ..unusable
         })
+    }
+
+    /// The token protocol as everybody knows it: a GET, with the credentials as Basic.
+    async fn get_token(
+        &self,
+        request: &TokenRequest,
+        credentials: Option<&Credentials>,
+        heard: &Heard,
+    ) -> Result<Arrival, UpstreamError> {
+        let account = credentials.map(|credentials| credentials.username.as_str());
+        let journey = Journey {
+            method: Method::GET,
+            url: request.url(account),
+            headers: accepting_json(),
+            authorization: credentials.and_then(|credentials| sensitive(&credentials.basic())),
+            form: None,
+            may_leave: true,
+        };
+        follow(&self.dialer, &journey, heard).await
+    }
+
+    /// A refresh token goes by POST. Token servers that know no POST, or not this one, answer 400 (ACR), 401 (JFrog), 404
+    /// (GCR) or 405; then the GET is left, which may take it as a password.
+    async fn post_or_get(
+        &self,
+        request: &TokenRequest,
+        credentials: Option<&Credentials>,
+        token: &Secret,
+        heard: &Heard,
+    ) -> Result<Arrival, UpstreamError> {
+        let journey = Journey {
+            method: Method::POST,
+            url: request.realm.clone(),
+            headers: accepting_json(),
+            authorization: None,
+            form: Some(request.refresh_form(token)),
+            may_leave: false,
+        };
+        let arrival = follow(&self.dialer, &journey, heard).await?;
+        if !matches!(arrival.status(), 300..=399 | 400 | 401 | 404 | 405) {
+            return Ok(arrival);
+        }
+        answer::drain(arrival.response).await;
+        self.get_token(request, credentials, heard).await
     }
 
     async fn token_body(&self, arrival: Arrival) -> Result<Bytes, UpstreamError> {
@@ -335,22 +395,36 @@ impl Shared {
                 Fault::NotFound(Said::TokenRefusedWithoutCredentials(status))
                     .at(self.address.label())
             }
-            (429, _) => arrival.fault(Fault::RateLimited {
-                retry_after: answer::retry_after(arrival.headers()),
-            }),
+            (429, _) => {
+                let named = answer::retry_after(arrival.headers());
+                let retry_after = Some(self.gates.tokens.shut(&arrival.host(), named));
+                arrival.fault(Fault::RateLimited { retry_after })
+            }
+            (503, _) => arrival.fault(answer::unavailable(arrival.headers())),
             _ => arrival.fault(Fault::Status(status)),
         }
     }
 
     /// The credentials as they are now.
     async fn credentials(&self) -> Result<Option<Credentials>, UpstreamError> {
-        let unreadable =
-            |error: cistern_auth::outgoing::CredentialsError| Fault::Invalid(error.to_string());
-        self.tokens
-            .credentials
-            .current()
+        let current = self.tokens.credentials.current(self.address.server());
+        current
             .await
-            .map_err(unreadable)
-            .map_err(|fault| fault.at(self.address.label()))
+            .map_err(|error| Fault::Invalid(error.to_string()).at(self.address.label()))
     }
+
+    /// The credentials that are there by now in place of refused ones, if there are others.
+    async fn other_credentials(
+        &self,
+        refused: &Credentials,
+    ) -> Result<Option<Credentials>, UpstreamError> {
+        let source = &self.tokens.credentials;
+        source.refused(self.address.server(), refused);
+        let current = self.credentials().await?;
+        Ok(current.filter(|current| current != refused))
+    }
+}
+
+fn accepting_json() -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))])
 }

@@ -15,6 +15,7 @@ async fn pull(
     upstream
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await
+        .map(|fetched| fetched.manifest)
 }
 
 /// A proxy that opens every tunnel to one server, or none at all; the heads of what it is asked come out of the channel.

@@ -19,6 +19,7 @@ async fn pull(upstream: &Upstream) -> Result<cistern_oci::Manifest, UpstreamErro
     upstream
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await
+        .map(|fetched| fetched.manifest)
 }
 
 #[tokio::test]

@@ -10,15 +10,21 @@
     reason = "what fails in a test's own machinery fails the test"
 )]
 
+mod alternates;
 mod blobs;
 mod challenges;
 mod connections;
 mod credentials;
 mod failures;
+mod helper;
+mod identity;
+mod limits;
 mod manifests;
+mod odd;
 mod rate;
 mod redirects;
 mod referrers;
+mod refresh_tokens;
 mod server;
 mod tags;
 mod tokens;

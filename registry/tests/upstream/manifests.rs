@@ -20,7 +20,8 @@ async fn a_manifest_keeps_its_bytes_type_and_digest() {
     let by_tag = upstream
         .get_manifest(&name("a/b"), &reference("latest"), &Heard::default())
         .await
-        .unwrap();
+        .unwrap()
+        .manifest;
     assert_eq!(by_tag.bytes, BODY);
     assert_eq!(by_tag.media_type.as_str(), TYPE);
     assert_eq!(by_tag.digest, sha256(BODY.as_bytes()));
@@ -28,7 +29,8 @@ async fn a_manifest_keeps_its_bytes_type_and_digest() {
     let by_digest = upstream
         .get_manifest(&name("a/b"), &digest, &Heard::default())
         .await
-        .unwrap();
+        .unwrap()
+        .manifest;
     assert_eq!(by_digest, by_tag);
 }
 
@@ -152,7 +154,8 @@ async fn a_wrong_digest_header_for_a_tag_is_not_believed() {
     let found = anonymous(&server)
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await
-        .unwrap();
+        .unwrap()
+        .manifest;
     assert_eq!(found.digest, sha256(BODY.as_bytes()));
 }
 
@@ -165,7 +168,8 @@ async fn missing_types_and_lengths_are_borne() {
         let found = anonymous(&server)
             .get_manifest(&name("a"), &reference("1"), &Heard::default())
             .await
-            .unwrap();
+            .unwrap()
+            .manifest;
         assert_eq!(found.media_type.as_str(), TYPE);
         assert_eq!(found.bytes, BODY);
     }
@@ -179,7 +183,8 @@ async fn a_manifest_of_four_mebibytes_passes_and_a_larger_or_endless_one_does_no
     let found = anonymous(&server)
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await
-        .unwrap();
+        .unwrap()
+        .manifest;
     assert_eq!(found.bytes.len(), 4 * 1024 * 1024);
     let larger = sized(5 * 1024 * 1024);
     for manner in [Manner::Plain, Manner::Chunked, Manner::Endless] {
@@ -218,6 +223,7 @@ async fn a_manifest_that_breaks_on_its_way_is_asked_for_again() {
     let found = anonymous(&server)
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await
-        .unwrap();
+        .unwrap()
+        .manifest;
     assert_eq!(found.bytes, BODY);
 }

@@ -26,9 +26,13 @@ async fn everything(
     let manifest = upstream
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await?;
-    assert_eq!(manifest.bytes, BODY);
+    assert_eq!(manifest.manifest.bytes, BODY);
     assert_eq!(
-        upstream.tags(&name("a"), 5, &Heard::default()).await?.len(),
+        upstream
+            .tags(&name("a"), 5, &Heard::default())
+            .await?
+            .tags
+            .len(),
         1
     );
     Ok(())
@@ -301,6 +305,7 @@ async fn the_next_page_is_asked_for_at_the_upstream_after_a_redirect() {
             .tags(&name("a"), 9, &Heard::default())
             .await
             .unwrap()
+            .tags
             .len(),
         2
     );

@@ -19,6 +19,7 @@ async fn count(server: &Server) -> Option<usize> {
             assert!(list.is_sorted_by_key(|referrer| referrer.digest));
             Some(list.len())
         }
+        ReferrersAnswer::Unconfirmed(_) => panic!("nobody said that it is unconfirmed"),
         ReferrersAnswer::NotServed => None,
     }
 }

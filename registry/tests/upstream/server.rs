@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) target: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
+    /// What was sent along; empty without a `Content-Length`.
+    pub(crate) body: String,
     /// Which connection it came on, counted from 1.
     pub(crate) connection: usize,
 }
@@ -241,12 +243,18 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, connection: usize) -> O
     let headers = headers
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Some(Seen {
+    let mut seen = Seen {
         method,
         target,
         headers,
+        body: String::new(),
         connection,
-    })
+    };
+    let length = seen.header("content-length").unwrap_or("0").parse();
+    let mut body = vec![0; length.unwrap()];
+    stream.read_exact(&mut body).await.ok()?;
+    seen.body = String::from_utf8(body).unwrap();
+    Some(seen)
 }
 
 /// Writes an answer; `None` ends the connection.

@@ -11,6 +11,7 @@ async fn tags(
         .tags(&name("a/b"), at_most, &Heard::default())
         .await?;
     Ok(found
+        .tags
         .into_iter()
         .map(|tag| tag.as_str().to_owned())
         .collect())

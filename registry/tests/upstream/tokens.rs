@@ -33,6 +33,7 @@ pub(crate) async fn pull(
     upstream
         .get_manifest(&name("a/b"), &reference("1"), &Heard::default())
         .await
+        .map(|fetched| fetched.manifest)
 }
 
 pub(crate) fn token_requests(server: &Server) -> usize {

@@ -63,6 +63,7 @@ async fn pull(
         .unwrap()
         .get_manifest(&name("a"), &reference("1"), &Heard::default())
         .await
+        .map(|fetched| fetched.manifest)
 }
 
 fn trusting(server: &Server, bundles: &[&NamedTempFile]) -> UpstreamOptions {

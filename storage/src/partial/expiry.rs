@@ -52,6 +52,7 @@ impl Core {
                 bytes -= old.bytes;
             }
         }
+        dropped.left = count as u64;
         Ok(dropped)
     }
 

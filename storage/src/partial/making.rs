@@ -141,25 +141,25 @@ impl Making {
         }
     }
 
-    /// So many bytes are written. From the first ones that are worth it, a kill leaves a partial.
-    pub(crate) fn has_written(&self, bytes: u64) -> Result<(), StorageError> {
-        let Self::Partial(partial) = self else {
-            return Ok(());
-        };
-        partial.claim.claimed.has_written(bytes);
-        if bytes < LEAST || partial.is_told.swap(true, Ordering::AcqRel) {
-            return Ok(());
+    /// So many bytes will be written. From the first ones that are worth it, a kill leaves a partial.
+    pub(crate) fn will_have(&self, bytes: u64) -> Result<(), StorageError> {
+        match self {
+            Self::Partial(partial) if bytes >= LEAST => partial.tell(),
+            _ => Ok(()),
         }
-        partial.journal.lock().begin()
+    }
+
+    /// So many bytes are written.
+    pub(crate) fn has(&self, bytes: u64) {
+        if let Some(claimed) = self.claimed() {
+            claimed.has_written(bytes);
+        }
     }
 
     /// The device has so many bytes: says so where it outlives a power cut.
     pub(crate) fn is_durable(&self, bytes: u64) -> Result<(), StorageError> {
         match self {
-            Self::Partial(partial) => {
-                partial.is_told.store(true, Ordering::Release);
-                partial.journal.lock().is_durable(bytes)
-            }
+            Self::Partial(partial) => partial.journal.lock().is_durable(bytes),
             Self::Beside(..) => Ok(()),
         }
     }
@@ -192,6 +192,14 @@ impl PartialFile {
     fn knows(&self, size: Option<u64>) {
         self.claim.claimed.knows(size);
         self.journal.lock().knows(size);
+    }
+
+    /// Makes a partial of the file, if that is not done yet.
+    fn tell(&self) -> Result<(), StorageError> {
+        if self.is_told.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.journal.lock().begin()
     }
 
     /// Creates the file, in the place of what is there. Whoever reads that goes on reading it.

@@ -142,3 +142,18 @@ proptest! {
         prop_assert!((10..=86_400).contains(&life));
     }
 }
+
+#[test]
+fn a_refresh_token_goes_into_a_form_with_all_scopes_in_one_field() {
+    let request = TokenRequest {
+        realm: Url::parse("https://acr.example/oauth2/token").unwrap(),
+        service: Some("acr.example".into()),
+        scopes: Scope::parse_all("repository:a/b:pull repository:c:metadata_read"),
+    };
+    let form = request.refresh_form(&Secret::new("a&b=c"));
+    assert_eq!(
+        form.expose(),
+        "grant_type=refresh_token&client_id=cistern&service=acr.example&scope=repository%3Aa%2Fb%3Apull+repository%3Ac%3Ametadata_read&refresh_token=a%26b%3Dc"
+    );
+    assert_eq!(format!("{form:?}"), "[hidden]");
+}

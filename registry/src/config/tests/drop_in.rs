@@ -49,6 +49,7 @@ fn with_nothing_at_all_the_defaults_serve() {
     );
     assert_eq!(config.proxy.remote, None);
     assert_eq!(config.proxy.check_every, Duration::from_secs(30));
+    assert_eq!(config.proxy.check_every_of_cistern, Duration::from_secs(5));
     assert_eq!(config.proxy.check_deadline, Duration::from_secs(3));
     assert_eq!(
         (config.proxy.ttl, config.proxy.when_gone),
@@ -141,6 +142,7 @@ fn every_supported_key_of_proxy_has_its_effect() {
     let proxy = Given::keys(EVERY_KEY).config().proxy;
     assert_eq!(proxy.ttl, Some(Duration::from_hours(168)));
     assert_eq!(proxy.check_every, Duration::ZERO);
+    assert_eq!(proxy.check_every_of_cistern, Duration::ZERO);
     assert_eq!(proxy.check_deadline, Duration::from_millis(500));
     assert_eq!(proxy.when_gone, WhenGone::Follow);
     assert_eq!(proxy.aliases, ["one.example.com", "two.example.com:5000"]);

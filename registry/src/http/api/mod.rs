@@ -46,9 +46,10 @@ pub(super) async fn answer(
         .headers
         .get(http::header::HOST)
         .and_then(|host| host.to_str().ok());
-    let repository =
-        http.repositories
-            .find(&endpoint.repository, namespace.as_deref(), own_host)?;
+    let repository = http
+        .repositories
+        .find(&endpoint.repository, namespace.as_deref(), own_host)?
+        .asked_by(&asked.asker);
     if !reads {
         let hosted = match &repository {
             Repository::Hosted(hosted) => hosted,

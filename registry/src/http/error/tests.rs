@@ -109,6 +109,24 @@ fn what_an_upstream_refused_says_what_it_said_and_when_to_come_back() {
         ),
         (
             upstream(
+                Fault::Unavailable {
+                    retry_after: Duration::from_secs(40),
+                },
+                0,
+            ),
+            r#"503 UNAVAILABLE mcr.example answered 503 and when to ask again | {"cause":"status","status":503,"upstream":"mcr.example"} | retry-after: 40"#,
+        ),
+        (
+            upstream(
+                Fault::Unavailable {
+                    retry_after: Duration::from_hours(6),
+                },
+                4,
+            ),
+            r#"503 UNAVAILABLE mcr.example answered 503 and when to ask again, 4 s ago | {"cause":"status","status":503,"upstream":"mcr.example"} | retry-after: 300"#,
+        ),
+        (
+            upstream(
                 Fault::Invalid("a digest that its body does not have".to_owned()),
                 0,
             ),

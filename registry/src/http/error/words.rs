@@ -53,6 +53,9 @@ pub(super) fn detail(error: &UpstreamError) -> Value {
         Fault::RateLimited { .. } => {
             json!({ "upstream": upstream, "cause": "rate_limited", "status": 429 })
         }
+        Fault::Unavailable { .. } => {
+            json!({ "upstream": upstream, "cause": "status", "status": 503 })
+        }
         Fault::Status(status) => {
             json!({ "upstream": upstream, "cause": "status", "status": status })
         }

@@ -202,6 +202,7 @@ fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> 
         metrics: Arc::clone(metrics),
         policy: TagPolicy {
             check_every: Duration::from_secs(30),
+            check_every_of_cistern: Duration::from_secs(5),
             when_gone: WhenGone::Keep,
             strict: Vec::new(),
         },

@@ -7,8 +7,8 @@ use futures_util::future::select_all;
 use tokio::time::{Instant, sleep_until};
 
 use super::ask::Answered;
+use super::course::{Course, End, stopping};
 use super::failed::Refusals;
-use super::receive::{Course, End, stopping};
 use super::retry::{Meaning, broke_in_passing};
 use super::{Download, DownloadFailed};
 use crate::pull::links::LinkState;
@@ -43,9 +43,8 @@ impl Download {
                 Ok(answered) => return Ok(answered),
                 Err(refusals) => note(course, refusals)?,
             }
-            if course.size.is_none()
-                && let Some(error) = &course.failed
-                && self.is_beyond_the_end(&error.fault)
+            if let Some(error) = &course.failed
+                && course.from().may_be_the_end(&error.fault)
             {
                 // There is nothing after what came: the digest tells whether that is all.
                 return Err(End::Commit);
@@ -99,7 +98,7 @@ impl Download {
         until: Instant,
     ) -> Result<Result<Answered, Refusals>, End> {
         let meaning = Meaning::of_all(course.failed.iter().map(|error| &error.fault));
-        let (source, from) = (course.source.clone(), course.writer.written());
+        let (source, from) = (course.source.clone(), course.from());
         let (slot, habits) = (&mut course.slot, &mut course.habits);
         let asking = async {
             if slot.is_none() {
@@ -110,7 +109,7 @@ impl Download {
         let waits = self.crowd.waits().is_some();
         tokio::select! {
             biased;
-            answered = asking => return Ok(answered),
+            answered = asking => Ok(answered),
             () = self.over() => Err(stopping()),
             () = self.deserted(meaning), if waits => Err(suspend("nobody waits for it, and the link is down", course)),
             () = sleep_until(until) => Err(suspend("callers were held for as long as they may be", course)),

@@ -22,6 +22,22 @@ impl Answered {
     }
 }
 
+/// From where a blob is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct StartAt {
+    /// The first byte that is missing.
+    pub(super) byte: u64,
+    /// The size of the whole, if it is known.
+    pub(super) size: Option<u64>,
+}
+
+impl StartAt {
+    /// Whether this fault may say that nothing is missing: of a blob whose size nobody has named.
+    pub(super) fn may_be_the_end(self, fault: &Fault) -> bool {
+        *fault == Fault::Status(416) && self.size.is_none() && self.byte > 0
+    }
+}
+
 /// What this download has learnt of its upstreams: those that do not give parts as they are asked for.
 #[derive(Default)]
 pub(super) struct Habits(Vec<Box<str>>);
@@ -42,7 +58,7 @@ impl Download {
     /// the last refusal none can join any more.
     pub(super) async fn ask_sources(
         &self,
-        from: u64,
+        from: StartAt,
         habits: &mut Habits,
     ) -> Result<Answered, Refusals> {
         let mut errors = Vec::new();
@@ -60,7 +76,7 @@ impl Download {
     pub(super) async fn ask_again(
         &self,
         before: Option<&Mirror>,
-        from: u64,
+        from: StartAt,
         habits: &mut Habits,
     ) -> Result<Answered, Refusals> {
         let mut errors: Refusals = Vec::new();
@@ -91,18 +107,18 @@ impl Download {
     async fn ask_from(
         &self,
         mirror: &Mirror,
-        from: u64,
+        from: StartAt,
         habits: &mut Habits,
     ) -> Result<BlobAnswer, UpstreamError> {
         let host = mirror.upstream.host();
-        let mut asked = self.ask(mirror, Part::From(from)).await;
+        let mut asked = self.ask(mirror, Part::From(from.byte)).await;
         if let Err(error) = &asked
-            && from > 0
+            && from.byte > 0
             && refuses_parts(&error.fault)
-            && !self.is_beyond_the_end(&error.fault)
+            && !from.may_be_the_end(&error.fault)
             && habits.gives_no_parts(host)
         {
-            tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = host, %error, from, "refused to go on from there: the whole is asked for");
+            tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = host, %error, from = from.byte, "refused to go on from there: the whole is asked for");
             asked = self.ask(mirror, Part::Whole).await;
         }
         match &asked {
@@ -119,11 +135,6 @@ impl Download {
             }
         }
         asked
-    }
-
-    /// Whether there may be nothing after what came: of a blob whose size nobody has named.
-    pub(super) fn is_beyond_the_end(&self, fault: &Fault) -> bool {
-        *fault == Fault::Status(416) && self.size.is_none()
     }
 
     async fn ask(&self, mirror: &Mirror, part: Part) -> Result<BlobAnswer, UpstreamError> {

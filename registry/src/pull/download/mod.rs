@@ -5,7 +5,10 @@
 
 mod again;
 mod ask;
+mod course;
 mod failed;
+mod finish;
+mod incoming;
 mod receive;
 mod retry;
 mod suspects;
@@ -16,8 +19,8 @@ use cistern_oci::Digest;
 use cistern_storage::{Growing, Partial, StartRefused, StorageError, StoredBlob};
 use tokio::time::Instant;
 
-use self::ask::{Answered, Habits};
-use self::receive::Course;
+use self::ask::{Answered, Habits, StartAt};
+use self::course::Course;
 use super::Parts;
 use super::crowd::Crowd;
 use super::sources::Sources;
@@ -63,7 +66,10 @@ impl Download {
         let mut answered = None;
         if there == 0 || !self.sources.begin_with_proof() {
             // Nothing of it may be shown to anybody yet: whoever waits is told at once if it cannot be had.
-            let from = size.map_or(there, |size| there.min(size.saturating_sub(1)));
+            let from = StartAt {
+                byte: size.map_or(there, |size| there.min(size.saturating_sub(1))),
+                size: size.or(self.size),
+            };
             match self.ask_sources(from, &mut habits).await {
                 Ok(answer) => answered = Some(answer),
                 Err(errors) => {

@@ -49,6 +49,7 @@ impl Meaning {
         match fault {
             Fault::Unreachable { .. } => Self::NoLink,
             Fault::RateLimited { retry_after } => Self::NotNow(retry_after.unwrap_or_default()),
+            Fault::Unavailable { retry_after } => Self::NotNow(*retry_after),
             Fault::Status(_) => Self::NotNow(Duration::ZERO),
             Fault::NotFound(_) | Fault::CredentialsRefused { .. } | Fault::Invalid(_) => {
                 Self::Refused
@@ -77,6 +78,7 @@ pub(super) fn refuses_parts(fault: &Fault) -> bool {
         Fault::NotFound(_)
         | Fault::CredentialsRefused { .. }
         | Fault::RateLimited { .. }
+        | Fault::Unavailable { .. }
         | Fault::Unreachable { .. } => false,
     }
 }

@@ -42,6 +42,7 @@ impl Place {
             metrics: Arc::new(Metrics::new()),
             policy: TagPolicy {
                 check_every: Duration::from_secs(30),
+                check_every_of_cistern: Duration::from_secs(5),
                 when_gone: WhenGone::Keep,
                 strict: Vec::new(),
             },

@@ -79,7 +79,7 @@ impl Breaker {
                     self.last = Some((error.clone(), now));
                 }
             }
-            Fault::Status(_) | Fault::Invalid(_) => {
+            Fault::Unavailable { .. } | Fault::Status(_) | Fault::Invalid(_) => {
                 self.last = Some((error.clone(), now));
                 self.works(now);
             }

@@ -38,6 +38,12 @@ impl Question {
         }
         let listed = match self.by_name().await {
             Ok(ReferrersAnswer::Listed(list)) => Ok(list.into()),
+            Ok(ReferrersAnswer::Unconfirmed(list)) => {
+                if self.kept_before().await.is_none() {
+                    self.keep(&list).await;
+                }
+                Err(Failed::Unconfirmed(None))
+            }
             Ok(ReferrersAnswer::NotServed) => self.by_tag().await,
             Err(error) => Err(Failed::Upstream(error)),
         };
@@ -115,6 +121,7 @@ impl Question {
                 let refused = &self.parts.refused_referrers;
                 refused.note_missing_for(attachments::MISSING, key, error);
             }
+            Err(Failed::Unconfirmed(_)) => links.note_answer(host),
             Err(Failed::Storage(_) | Failed::Interrupted) => {}
         }
     }

@@ -139,7 +139,7 @@ fn a_list_is_sorted_holds_each_manifest_once_and_has_an_end() {
         .collect();
     assert!(collected.take(huge));
     assert!(collected.is_full());
-    let ReferrersAnswer::Listed(list) = collected.sorted() else {
+    let ReferrersAnswer::Listed(list) = collected.sorted(false) else {
         panic!("a list")
     };
     assert_eq!(list.len(), 8);
