@@ -160,7 +160,7 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
         let (target, mut hasher, mut written) =
             (self.target.clone(), self.hasher.clone(), self.written);
         // Else it will come to them by itself.
-        let hashes = self.hashed == self.written;
+        let is_up_to_date = self.hashed == self.written;
         let writing = self.target.growth.core.off(move |core| {
             let file = &target.growth.file;
             let come: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -169,7 +169,7 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
                 core.disk
                     .write_at(file, &chunk, written)
                     .map_err(|error| StorageError::io("write", file.path(), error))?;
-                if hashes {
+                if is_up_to_date {
                     hasher.update(&chunk);
                 }
                 written += chunk.len() as u64;
@@ -178,7 +178,7 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
             Ok((hasher, written))
         });
         (self.hasher, self.written) = writing.await?;
-        if hashes {
+        if is_up_to_date {
             self.hashed = self.written;
         }
         Ok(())

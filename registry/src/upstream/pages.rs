@@ -100,12 +100,7 @@ impl Shared {
         let unconfirmed = answer::unconfirmed(arrival.headers()).is_some();
         let content_type = answer::content_type(arrival.headers()).map(MediaType::new);
         let error = arrival.fault(Fault::Invalid(String::new()));
-        let body = UpstreamBody::new(
-            arrival,
-            None,
-            self.dialer.timeouts().idle,
-            self.budget.clone(),
-        );
+        let body = UpstreamBody::new(arrival, None, self.idle(), self.budget.clone());
         let body = read_all(body, MOST_PAGE_BYTES).await?;
         Ok(Page {
             url,

@@ -19,14 +19,14 @@ use super::{
 };
 use crate::{
     DiskFile, StorageError,
-    blob_writer::NewFile,
     core::{Core, if_there},
+    new_file::NewFile,
 };
 
 /// A file in the making. Dropped, a partial stays; a file beside one goes.
 pub(crate) enum Making {
     /// One that is gone on with when its writer is cut off.
-    Partial(PartialFile),
+    Partial(Box<PartialFile>),
     /// One that is not.
     Beside(Mutex<Option<NewFile>>, Digest),
 }
@@ -51,23 +51,13 @@ impl Making {
         size: Option<u64>,
     ) -> Result<(Self, DiskFile), StorageError> {
         core.still_held()?;
-        let path = core.layout.partial(&digest);
-        let open = core
-            .disk
-            .open_or_create(&path)
-            .map_err(|error| StorageError::io("open", &path, error))?;
-        // Before it is said that it is of this start of the machine.
-        if found.on_disk != found.length {
-            let cut = core.disk.set_length(&open, found.length);
-            cut.map_err(|error| StorageError::io("cut", &path, error))?;
-        }
-        let about = About {
-            size,
-            durable: found.durable(),
-            ..found.about.clone()
-        };
-        let mut journal = Journal::new(core, &digest, about);
-        journal.begin()?;
+        let opened = open_partial(core, &digest, found, size);
+        let (journal, open) = opened.inspect_err(|error| {
+            // What cannot be opened must not be in the way of the next one for ever.
+            if matches!(error, StorageError::Io { .. }) {
+                let _ = core.remove_partial(&digest);
+            }
+        })?;
         claim.claimed.has_written(found.length);
         claim.claimed.knows(size);
         let partial = PartialFile {
@@ -77,7 +67,7 @@ impl Making {
             is_told: AtomicBool::new(true),
             claim,
         };
-        Ok((Self::Partial(partial), open))
+        Ok((Self::Partial(Box::new(partial)), open))
     }
 
     /// Begins with nothing; beside another, if there is no claim.
@@ -101,7 +91,7 @@ impl Making {
         };
         partial.knows(size);
         let open = partial.create()?;
-        Ok((Self::Partial(partial), open))
+        Ok((Self::Partial(Box::new(partial)), open))
     }
 
     /// Begins again with nothing, in a new file.
@@ -186,6 +176,33 @@ impl Making {
             Self::Beside(file, _) => drop(file.lock().take()),
         }
     }
+}
+
+/// Opens the two files of a partial.
+fn open_partial(
+    core: &Arc<Core>,
+    digest: &Digest,
+    found: &Found,
+    size: Option<u64>,
+) -> Result<(Journal, DiskFile), StorageError> {
+    let path = core.layout.partial(digest);
+    let open = core
+        .disk
+        .open_or_create(&path)
+        .map_err(|error| StorageError::io("open", &path, error))?;
+    // Before it is said that it is of this start of the machine.
+    if found.on_disk != found.length {
+        let cut = core.disk.set_length(&open, found.length);
+        cut.map_err(|error| StorageError::io("cut", &path, error))?;
+    }
+    let about = About {
+        size,
+        durable: found.durable(),
+        ..found.about.clone()
+    };
+    let mut journal = Journal::new(core, digest, about);
+    journal.begin()?;
+    Ok((journal, open))
 }
 
 impl PartialFile {

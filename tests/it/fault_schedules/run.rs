@@ -9,7 +9,7 @@ use cistern_tests::caller::{Answered, Ended, get, head};
 use cistern_tests::cistern::mirror_of;
 use cistern_tests::images::{Image, Item, OCI_MANIFEST, sha256};
 use cistern_tests::registry::Registry;
-use cistern_tests::scripted_upstream::{Answer, ScriptedUpstream};
+use cistern_tests::scripted_upstream::{Answer, Recorded, ScriptedUpstream};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -87,7 +87,7 @@ impl Run {
     }
 
     /// Plays it; what was wrong.
-    pub(super) async fn to_the_end(mut self) -> Vec<String> {
+    pub(super) async fn play(mut self) -> Vec<String> {
         let began = tokio::time::Instant::now();
         let mut calling = JoinSet::new();
         for caller in self.schedule.callers.clone() {
@@ -216,7 +216,7 @@ impl Run {
         let (item, blob) = (&self.items[number], &self.schedule.blobs[number]);
         let path = blob_path(REPOSITORY, &item.digest);
         let requests = self.upstream.requests_of("*", &path);
-        let sent: u64 = requests.iter().map(|request| request.bytes_sent()).sum();
+        let sent: u64 = requests.iter().map(Recorded::bytes_sent).sum();
         let met = blob.faults.len() - self.left[number].lock().len();
         let wasted = blob.faults[..met]
             .iter()

@@ -7,7 +7,9 @@ use cistern_tests::cistern::mirror_of;
 use cistern_tests::eventually;
 use cistern_tests::images::sha256;
 use cistern_tests::registry::Registry;
-use cistern_tests::scripted_upstream::{Answer, Gate, Protection, ScriptedUpstream, TokenDesk};
+use cistern_tests::scripted_upstream::{
+    Answer, Gate, Protection, Recorded, ScriptedUpstream, TokenDesk,
+};
 use cistern_tests::store::Store;
 
 use super::fault::{Fault, How, Times};
@@ -172,8 +174,8 @@ impl Ground {
 
     /// Asks once.
     pub(super) async fn ask(&self, cell: &Cell, fault: &Fault) -> Saw {
-        let call = get(&cell.path).patience(ENOUGH);
-        let opened = match call.open(&self.cache.host()).await {
+        let question = get(&cell.path).patience(ENOUGH);
+        let opened = match question.open(&self.cache.host()).await {
             Ok(opened) => opened,
             Err(ended) => return Saw::Wrong(format!("no head: {ended:?}")),
         };
@@ -245,7 +247,7 @@ impl Ground {
         let mut found = Vec::new();
         for cell in blobs.filter(|_| fault.spares_bytes()) {
             let asked = self.upstream.requests_of("GET", &cell.path);
-            let sent: u64 = asked.iter().map(|request| request.bytes_sent()).sum();
+            let sent: u64 = asked.iter().map(Recorded::bytes_sent).sum();
             // Of the one that was half here when the cache was killed, no more than the rest, and what was not written yet.
             let size = match cell.situation {
                 Situation::PartBlob => cell.body.len() * 5 / 8,

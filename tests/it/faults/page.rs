@@ -43,16 +43,19 @@ pub(super) fn page(rows: &[Row]) -> String {
 }
 
 fn overview(rows: &[Row]) -> String {
-    let titles = Situation::ALL.map(|situation| situation.title().to_owned());
-    let [a, b, c, d, e, f, g, h] = titles;
-    let mut lines = vec![["fault".to_owned(), a, b, c, d, e, f, g, h]];
-    for row in rows {
+    let line = |first: &str, cells: &mut dyn Iterator<Item = String>| {
         let mut line: [String; 9] = Default::default();
-        line[0].clone_from(&row.fault);
-        for (cell, seen) in line[1..].iter_mut().zip(&row.cells) {
-            *cell = seen.saw.words();
+        first.clone_into(&mut line[0]);
+        for (place, cell) in line[1..].iter_mut().zip(cells) {
+            *place = cell;
         }
-        lines.push(line);
+        line
+    };
+    let mut titles = Situation::ALL.iter().map(|one| one.title().to_owned());
+    let mut lines = vec![line("fault", &mut titles)];
+    for row in rows {
+        let mut cells = row.cells.iter().map(|seen| seen.saw.words());
+        lines.push(line(&row.fault, &mut cells));
     }
     table(&lines)
 }

@@ -50,10 +50,9 @@ impl Meaning {
             Fault::Unreachable { .. } => Self::NoLink,
             Fault::RateLimited { retry_after } => Self::NotNow(retry_after.unwrap_or_default()),
             Fault::Unavailable { retry_after } => Self::NotNow(*retry_after),
-            Fault::Status(_) => Self::NotNow(Duration::ZERO),
-            Fault::NotFound(_) | Fault::CredentialsRefused { .. } | Fault::Invalid(_) => {
-                Self::Refused
-            }
+            Fault::NotFound(_) | Fault::CredentialsRefused { .. } => Self::Refused,
+            fault if refuses_parts(fault) => Self::Refused,
+            Fault::Status(_) | Fault::Invalid(_) => Self::NotNow(Duration::ZERO),
         }
     }
 
@@ -69,8 +68,8 @@ impl Meaning {
     }
 }
 
-/// Whether it is the question for a part that is refused, so that the whole may be given: ranges are not understood, or answered
-/// with another part. Who is refused access (401, 403) is told nothing about parts, and the whole would be sent twice over the link.
+/// Whether it may be the question for a part that is refused, so that the whole is worth another one: ranges are not understood,
+/// or answered with another part. Who is refused access (401, 403) is told nothing about parts.
 pub(super) fn refuses_parts(fault: &Fault) -> bool {
     match fault {
         Fault::Invalid(_) => true,
