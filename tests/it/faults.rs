@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use self::fault::{Fault, How};
 use self::ground::Ground;
-use self::judge::Saw;
+use self::judge::{After, Saw};
 use self::names::Names;
 use self::situation::{CELLS, Situation};
 use self::table::faults;
@@ -31,6 +31,8 @@ const PREPARED: usize = 3;
 struct Seen {
     saw: Saw,
     kept: &'static str,
+    /// How it became good again.
+    after: After,
     /// What is wrong with it, beside what the caller saw.
     complaints: Vec<String>,
 }
@@ -100,12 +102,13 @@ async fn row(fault: Fault, preparing: &Semaphore) -> Row {
     let mut recovering = JoinSet::new();
     for (number, cell) in CELLS.iter().enumerate() {
         let (ground, fault) = (Arc::clone(&ground), Arc::clone(&fault));
-        let saw = cells[number].saw.clone();
-        recovering.spawn(async move { (number, ground.recovers(cell, &fault, &saw).await) });
+        recovering.spawn(async move { (number, ground.recovers(cell, &fault).await) });
     }
     while let Some(recovered) = recovering.join_next().await {
-        let (number, complaint) = recovered.unwrap();
-        cells[number].complaints.extend(complaint);
+        match recovered.unwrap() {
+            (number, Ok(after)) => cells[number].after = after,
+            (number, Err(complaint)) => cells[number].complaints.push(complaint),
+        }
     }
     if cells.iter().all(|cell| cell.complaints.is_empty()) {
         ground.cut_off().await;
@@ -146,6 +149,7 @@ async fn ask_all(ground: &Arc<Ground>, fault: &Arc<Fault>) -> Vec<Seen> {
         cells.push(Seen {
             saw,
             kept,
+            after: After::AtOnce,
             complaints: Vec::new(),
         });
     }

@@ -111,6 +111,13 @@ impl Fault {
         !loses.iter().any(|word| self.name.contains(word))
     }
 
+    /// Whether it looks like the word of an upstream that serves no lists of referrers, which is believed for ten minutes: 404, a
+    /// redirect to another host, or a single refusal, after which the tag that such a list may be kept under is not there.
+    pub(super) fn says_that_there_is_none(&self) -> bool {
+        let refuses = self.name.starts_with("404") || self.name == "401, once";
+        refuses || matches!(self.how, How::Signs(_))
+    }
+
     /// Whether it is over once somebody notices that nothing comes.
     pub(super) fn waits_for_silence(&self) -> bool {
         self.name == "silence in the middle of one body"

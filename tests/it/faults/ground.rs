@@ -12,7 +12,7 @@ use cistern_tests::store::Store;
 
 use super::fault::{Fault, How, Times};
 use super::hands::{Hands, sign};
-use super::judge::{Saw, judge};
+use super::judge::{After, Saw, judge};
 use super::names::Names;
 use super::situation::{CELLS, Cell, Situation, TAG};
 use crate::common::{SOON, manifest_path};
@@ -275,17 +275,21 @@ impl Ground {
     }
 
     /// Asks until the answer is right, after the fault is gone; what is wrong if that does not come.
-    pub(super) async fn recovers(&self, cell: &Cell, fault: &Fault, saw: &Saw) -> Option<String> {
+    pub(super) async fn recovers(&self, cell: &Cell, fault: &Fault) -> Result<After, String> {
         let deadline = tokio::time::Instant::now() + GOOD_WITHIN;
+        let mut after = After::AtOnce;
         loop {
             let now = self.ask(cell, fault).await;
-            // That nothing refers to a manifest is remembered for ten minutes.
-            if now == Saw::Whole || (now == Saw::Empty && *saw == Saw::Empty) {
-                return None;
+            if now == Saw::Whole {
+                return Ok(after);
+            }
+            if now == Saw::Empty && fault.says_that_there_is_none() {
+                return Ok(After::Later);
             }
             if matches!(now, Saw::Wrong(_)) || tokio::time::Instant::now() > deadline {
-                return Some(format!("does not recover: {}", now.words()));
+                return Err(format!("does not recover: {}", now.words()));
             }
+            after = After::Soon;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

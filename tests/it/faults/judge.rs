@@ -24,6 +24,17 @@ pub(super) enum Saw {
     Wrong(String),
 }
 
+/// How it became good again, once the fault was gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// With the next request.
+    AtOnce,
+    /// Soon.
+    Soon,
+    /// That there is nothing is remembered for so long that nobody waits for it here.
+    Later,
+}
+
 impl Saw {
     /// The letter that stands for it in the table of what is due.
     pub(super) fn letter(&self) -> char {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use cistern_tests::markdown::table;
 
-use super::Row;
+use super::judge::{After, Saw};
 use super::situation::Situation;
+use super::{Row, Seen};
 
 const HEAD: &str = "# When the upstream fails
 
@@ -21,7 +22,7 @@ recover by itself.
 - *200, cut*: right bytes so far, then the connection is closed before the end, after `proxy.hold` where it was worth waiting; clients see
   an error, never a short blob.
 - *200, slow*: what has come is passed on as it comes.
-- *200, empty*: an empty list. That an upstream serves no list of referrers is believed for ten minutes.
+- *200, empty*: an empty list: this upstream serves none, as far as it says.
 - *503 UNAVAILABLE*: with `Retry-After`, within 25 s. Remembered for 5 s, so that a herd is calmed; then the upstream is asked again.
 - *404*: the upstream said so. Remembered for 10 s for tags and manifests, not at all for blobs.
 
@@ -60,17 +61,26 @@ fn overview(rows: &[Row]) -> String {
 fn kept(rows: &[Row]) -> String {
     let mut text = String::new();
     for (column, situation) in Situation::ALL.into_iter().enumerate() {
-        let mut by_outcome: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+        let mut by_outcome: BTreeMap<[String; 3], Vec<&str>> = BTreeMap::new();
         for row in rows {
             let cell = &row.cells[column];
-            let outcome = (cell.saw.words(), cell.kept);
+            let outcome = [
+                cell.saw.words(),
+                cell.kept.to_owned(),
+                after(cell).to_owned(),
+            ];
             by_outcome.entry(outcome).or_default().push(&row.fault);
         }
+        let most = by_outcome.values().map(Vec::len).max().unwrap_or(0);
         let head = ["the caller saw", "kept", "once the fault is gone", "with"];
         let mut lines = vec![head.map(str::to_owned)];
-        for ((saw, kept), faults) in by_outcome {
-            let after = after(&saw).to_owned();
-            lines.push([saw, kept.to_owned(), after, faults.join("; ")]);
+        for ([saw, kept, after], faults) in by_outcome {
+            let with = match faults.len() {
+                count if count == rows.len() => "all".to_owned(),
+                count if count == most => "all others".to_owned(),
+                _ => faults.join("; "),
+            };
+            lines.push([saw, kept, after, with]);
         }
         writeln!(text, "### {}\n\n{}", situation.title(), table(&lines)).unwrap();
     }
@@ -80,18 +90,17 @@ fn kept(rows: &[Row]) -> String {
 }
 
 /// What the run has waited for, in the words of the rule behind it.
-fn after(saw: &str) -> &'static str {
-    match saw {
-        "200" => "nothing to recover from",
-        "200, stale" => "checked again, and served as it is",
-        "200, cut" => "the next request gets all of it, from where it was",
-        "200, slow" => "goes on as fast as it comes",
-        "200, empty" => "listed again after ten minutes at the latest",
-        _ if saw.starts_with("503") => {
-            "good again after 5 s at the latest, or when the link is back"
-        }
-        _ if saw.starts_with("404") => "good again after 10 s at the latest",
-        _ => "good again at the next request",
+fn after(cell: &Seen) -> &'static str {
+    match (&cell.saw, cell.after) {
+        (Saw::Whole, _) => "-",
+        (Saw::Stale, _) => "checked again, and served as it is",
+        (Saw::Coming, _) => "comes as fast as it can",
+        (Saw::Cut, _) if cell.kept == "a part" => "asked again: all of it, from where it was",
+        (Saw::Cut, _) => "asked again: all of it",
+        (Saw::Refused(503, _), _) => "good after 5 s, or when the link is back",
+        (_, After::AtOnce) => "good at the next request",
+        (_, After::Soon) => "good after 10 s",
+        (_, After::Later) => "asked for again after ten minutes",
     }
 }
 
@@ -106,11 +115,11 @@ pub(super) fn assert_page(rows: &[Row]) {
         std::fs::write(file(), &expected).unwrap();
     }
     let found = std::fs::read_to_string(file()).unwrap_or_default();
-    let differs = expected
+    let differs: String = expected
         .lines()
         .filter(|line| !found.contains(line))
-        .collect::<Vec<_>>()
-        .join("\n");
+        .flat_map(|line| [line, "\n"])
+        .collect();
     assert!(
         found == expected,
         "deploy/docs/faults.md is out of date; run the test with UPDATE_DOCS=1. This run saw:\n{differs}"
