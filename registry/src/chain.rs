@@ -7,6 +7,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// `Warning` of an answer that could not be confirmed. The spec's only form: code 299, no agent, no date. A constant text: what went
 /// wrong is in the log, and a cache below knows the answer by these words.
@@ -104,6 +105,15 @@ impl Asker {
     fn entries(&self) -> &[Entry] {
         self.passed.as_deref().unwrap_or_default()
     }
+}
+
+/// A limit for what so many caches below wait for: a second less for each of them, so that whoever is above gives up before whoever
+/// is below, and never less than a second, unless the limit is shorter itself.
+pub fn shorter(limit: Duration, caches: u8) -> Duration {
+    let least = limit.min(Duration::from_secs(1));
+    limit
+        .saturating_sub(Duration::from_secs(caches.into()))
+        .max(least)
 }
 
 /// Whether an answer with these `Via` fields has been through a Cistern.
@@ -245,6 +255,20 @@ mod tests {
         for other in ["1.1 cistern-0123abce", "1.1 x (cistern-0123abcd)"] {
             assert!(!read(&[other]).has_passed(&ours()), "{other}");
         }
+    }
+
+    #[test]
+    fn a_limit_shrinks_by_a_second_per_cache_below_and_never_under_one() {
+        let of = |limit: u64, caches| shorter(Duration::from_millis(limit), caches).as_millis();
+        assert_eq!(
+            (of(30_000, 0), of(30_000, 2), of(30_000, 16)),
+            (30_000, 28_000, 14_000)
+        );
+        assert_eq!(
+            (of(3_000, 2), of(3_000, 3), of(3_000, 255)),
+            (1_000, 1_000, 1_000)
+        );
+        assert_eq!((of(500, 0), of(500, 3), of(0, 1)), (500, 500, 0));
     }
 
     #[test]

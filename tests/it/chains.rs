@@ -14,7 +14,7 @@ use cistern_tests::eventually;
 use cistern_tests::images::{Image, Item, image};
 use cistern_tests::need;
 use cistern_tests::registry::Registry;
-use cistern_tests::scripted_upstream::ScriptedUpstream;
+use cistern_tests::scripted_upstream::{Answer, Cut, ScriptedUpstream};
 use cistern_tests::store::Store;
 
 use crate::common::{assert_blob, assert_part, pull_and_keep};
@@ -124,6 +124,20 @@ async fn cold_ranges_are_answered_206_through_three_caches() {
         assert_part(&answer, &loose, first, last);
     }
     assert_blob(&get(&path).send(&tower.bottom.host()).await, &loose);
+}
+
+#[tokio::test]
+async fn a_blob_whose_top_link_is_lost_on_the_way_is_one_whole_answer_at_the_bottom() {
+    let (upstream, tower, _) = with_script(&[]).await;
+    let (large, size) = (Item::random(8, 4_000_000), 4_000_000);
+    upstream.hold_blob(&large, REPOSITORY);
+    let path = blob(&large.digest);
+    let cut = Answer::held().cut_at(size / 2, Cut::Reset);
+    upstream.on_next(1, "GET", &path, cut);
+    upstream.on_next(4, "GET", &path, Answer::hang_up(Cut::Fin));
+    let answer = get(&path).send(&tower.bottom.host()).await;
+    assert_blob(&answer, &large);
+    assert!(upstream.bytes_sent() <= size as u64 + 1024 * 1024);
 }
 
 #[tokio::test]

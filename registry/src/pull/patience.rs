@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::chain;
 use crate::upstream::{Heard, Timeouts};
 
 /// The limits of one wait.
@@ -31,23 +32,17 @@ impl Patience {
         }
     }
 
-    /// The same for a caller who is the last of so many caches: a second less for each of them, so that whoever is above gives up
-    /// before whoever is below, and never less than a second. The cache next to us waits no longer for a head than its own limit for
+    /// The same for a caller who waits below so many caches. The one next to us waits no longer for our head than its own limit for
     /// the heads of its upstream, whatever its callers would bear.
     #[must_use]
     pub(super) fn below(self, caches: u8) -> Self {
         if caches == 0 {
             return self;
         }
-        let shorter = Duration::from_secs(caches.into());
-        let least = Duration::from_secs(1);
-        let of = |limit: Duration| {
-            let limit = limit.min(Timeouts::default().header);
-            limit.saturating_sub(shorter).max(limit.min(least))
-        };
+        let head = Timeouts::default().header;
         Self {
-            silence: of(self.silence),
-            total: of(self.total),
+            silence: chain::shorter(self.silence.min(head), caches),
+            total: chain::shorter(self.total.min(head), caches),
         }
     }
 

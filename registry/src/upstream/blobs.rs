@@ -123,12 +123,7 @@ impl Shared {
     }
 
     fn body(&self, arrival: Arrival, length: Option<u64>) -> UpstreamBody {
-        UpstreamBody::new(
-            arrival,
-            length,
-            self.dialer.timeouts().idle,
-            self.budget.clone(),
-        )
+        UpstreamBody::new(arrival, length, self.idle(), self.budget.clone())
     }
 
     fn ask_blob<'a>(

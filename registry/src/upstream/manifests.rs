@@ -104,12 +104,7 @@ impl Shared {
         let unconfirmed = answer::unconfirmed(arrival.headers());
         let content_type = answer::content_type(arrival.headers()).map(str::to_owned);
         let mut refused = arrival.fault(Fault::Invalid(String::new()));
-        let body = UpstreamBody::new(
-            arrival,
-            None,
-            self.dialer.timeouts().idle,
-            self.budget.clone(),
-        );
+        let body = UpstreamBody::new(arrival, None, self.idle(), self.budget.clone());
         let bytes = read_all(body, MANIFEST_SIZE_LIMIT).await?;
         let content_type = content_type.as_deref();
         let manifest = match which {

@@ -96,12 +96,7 @@ impl Shared {
         let next = next.map_err(|why| arrival.fault(Fault::Invalid(why)))?;
         let unconfirmed = answer::unconfirmed(arrival.headers()).is_some();
         let error = arrival.fault(Fault::Invalid(String::new()));
-        let body = UpstreamBody::new(
-            arrival,
-            None,
-            self.dialer.timeouts().idle,
-            self.budget.clone(),
-        );
+        let body = UpstreamBody::new(arrival, None, self.idle(), self.budget.clone());
         let body = read_all(body, MOST_PAGE_BYTES).await?;
         Ok(Page {
             url,

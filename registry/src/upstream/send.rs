@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cistern_oci::RepositoryName;
 use http::Method;
@@ -15,7 +16,7 @@ use super::pause::Gates;
 use super::redirect::{Arrival, Journey, follow};
 use super::token::{Permission, Purpose, Tokens};
 use super::{Budget, Fault, Heard, Said, UpstreamError, answer};
-use crate::chain::{Asker, Pseudonym};
+use crate::chain::{self, Asker, Pseudonym};
 
 /// What all requests to one address of an upstream share. A clone asks for somebody else, and shares the rest.
 #[derive(Clone)]
@@ -110,6 +111,11 @@ impl Shared {
             sender: Sender::new(self.sender.own.clone(), asker),
             ..self.clone()
         }
+    }
+
+    /// How long a body may be silent. Whoever is above notices first and goes on elsewhere, before whoever is below gives up on it.
+    pub(super) fn idle(&self) -> Duration {
+        chain::shorter(self.dialer.timeouts().idle, self.sender.below)
     }
 
     /// Takes note of what program answered. One on the way that answers in its place, with 5xx, says nothing of it.

@@ -119,6 +119,19 @@ fn what_an_upstream_refused_says_what_it_said_and_when_to_come_back() {
         (
             upstream(
                 Fault::Unavailable {
+                    retry_after: Duration::from_secs(40),
+                },
+                4,
+            ),
+            r#"503 UNAVAILABLE mcr.example answered 503 and when to ask again, 4 s ago | {"cause":"status","status":503,"upstream":"mcr.example"} | retry-after: 36"#,
+        ),
+        (
+            upstream(Fault::Status(508), 0),
+            r#"503 UNAVAILABLE mcr.example answered 508: it was asked its own question, because proxy.remoteurl, here or there, leads back to it | {"cause":"status","status":508,"upstream":"mcr.example"} | retry-after: 5"#,
+        ),
+        (
+            upstream(
+                Fault::Unavailable {
                     retry_after: Duration::from_hours(6),
                 },
                 4,
