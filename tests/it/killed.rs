@@ -35,7 +35,8 @@ async fn after_a_kill_in_the_middle_of_a_download_nothing_of_it_is_served() {
         assert!(!holds(&cache, &blob.digest));
         assert_eq!(get(&path).send(&cache.host()).await.status, 503);
         assert_eq!(head(&path).send(&cache.host()).await.status, 503);
-        let is_partial = |name: &String| name.ends_with(".part") || name.ends_with(".about");
+        let is_partial =
+            |name: &String| matches!(name.rsplit_once('.'), Some((_, "part" | "about")));
         assert!(leftovers(&cache).iter().all(is_partial));
         stopping.remove();
         upstream.start_again().await;

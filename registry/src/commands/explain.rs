@@ -14,7 +14,7 @@ use crate::http::admin::{EXPLAIN_PATH, ExplainPage, FailureLine, ItemLine, Platf
 pub(super) fn run(
     image: &str,
     platform: Option<&str>,
-    server: RunningServer,
+    server: &RunningServer,
     environment: &Environment,
     console: &mut Console<'_>,
 ) -> Exit {
@@ -22,7 +22,7 @@ pub(super) fn run(
     query.append_pair("image", image);
     query.extend_pairs(platform.map(|platform| ("platform", platform)));
     let path = format!("{EXPLAIN_PATH}?{}", query.finish());
-    let Told { text, page } = match ask::<ExplainPage>(&server, &path, environment) {
+    let Told { text, page } = match ask::<ExplainPage>(server, &path, environment) {
         Ok(told) => told,
         Err(why) => {
             console.complain(format!("error: {why}"));
@@ -167,6 +167,30 @@ mod tests {
         }
     }
 
+    fn platforms() -> Vec<PlatformLine> {
+        vec![
+            PlatformLine {
+                platform: Some("linux/arm64".to_owned()),
+                digest: digest("c"),
+                state: "here".to_owned(),
+                bytes: 120_000_000,
+                bytes_here: 60_000_000,
+                blobs: vec![
+                    blob("config", "here", 40_000_000),
+                    blob("layer", "running", 10_000_000),
+                    blob("layer", "partial", 10_000_000),
+                    blob("layer", "missing", 0),
+                ],
+            },
+            PlatformLine {
+                platform: Some("linux/amd64".to_owned()),
+                digest: digest("d"),
+                state: "missing".to_owned(),
+                ..PlatformLine::default()
+            },
+        ]
+    }
+
     #[test]
     fn an_image_is_explained_from_the_answer_down_to_the_failed_request() {
         let page = ExplainPage {
@@ -179,27 +203,7 @@ mod tests {
             digest: Some(digest("a")),
             answer: vec!["It comes from here.".to_owned()],
             upstream_said: vec!["It said so.".to_owned()],
-            platforms: vec![
-                PlatformLine {
-                    platform: Some("linux/arm64".to_owned()),
-                    digest: digest("c"),
-                    state: "here".to_owned(),
-                    bytes: 120_000_000,
-                    bytes_here: 60_000_000,
-                    blobs: vec![
-                        blob("config", "here", 40_000_000),
-                        blob("layer", "running", 10_000_000),
-                        blob("layer", "partial", 10_000_000),
-                        blob("layer", "missing", 0),
-                    ],
-                },
-                PlatformLine {
-                    platform: Some("linux/amd64".to_owned()),
-                    digest: digest("d"),
-                    state: "missing".to_owned(),
-                    ..PlatformLine::default()
-                },
-            ],
+            platforms: platforms(),
             failures: vec![FailureLine {
                 at: "2026-01-01T00:00:00Z".to_owned(),
                 seconds_ago: 240,

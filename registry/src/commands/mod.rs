@@ -114,12 +114,12 @@ fn dispatch(
             let file = file.map_or(FileChoice::Search, FileChoice::Named);
             healthcheck::run(url, file, environment, console)
         }
-        Some(Command::Status { server }) => status::run(server, environment, console),
+        Some(Command::Status { server }) => status::run(&server, environment, console),
         Some(Command::Explain {
             image,
             platform,
             server,
-        }) => explain::run(&image, platform.as_deref(), server, environment, console),
+        }) => explain::run(&image, platform.as_deref(), &server, environment, console),
         Some(Command::GarbageCollect { .. }) => garbage_collect::run(console),
         Some(Command::File(words)) => bare_file(&words, environment, console),
     }

@@ -9,11 +9,11 @@ use crate::http::admin::words::{bytes, counted, lasting};
 use crate::http::admin::{DownloadLine, STATUS_PATH, StatusPage, UpstreamLine};
 
 pub(super) fn run(
-    server: RunningServer,
+    server: &RunningServer,
     environment: &Environment,
     console: &mut Console<'_>,
 ) -> Exit {
-    match ask(&server, STATUS_PATH, environment) {
+    match ask(server, STATUS_PATH, environment) {
         Err(why) => {
             console.complain(format!("error: {why}"));
             Exit::Failure

@@ -151,7 +151,7 @@ impl Explainer<'_> {
         let outlook = self.outlook(reference, record.as_ref(), manifest.is_some());
         Ok(Explanation {
             outlook,
-            tag: record.and_then(|record| self.known(reference, record)),
+            tag: record.and_then(|record| self.known(reference, &record)),
             link: self.link(),
             refusals: self.refusals(reference, &manifests),
             digest,
@@ -173,7 +173,7 @@ impl Explainer<'_> {
         reports.into_iter().find(|link| link.upstream == host)
     }
 
-    fn known(&self, reference: &Reference, record: TagRecord) -> Option<KnownTag> {
+    fn known(&self, reference: &Reference, record: &TagRecord) -> Option<KnownTag> {
         let Reference::Tag(tag) = reference else {
             return None;
         };
@@ -182,7 +182,7 @@ impl Explainer<'_> {
         let policy = &self.parts.policy;
         Some(KnownTag {
             digest: record.digest,
-            confirmed_ago: age(self.parts, &key, Some(&record)),
+            confirmed_ago: age(self.parts, &key, Some(record)),
             source: record.source.as_deref().map(str::to_owned),
             check_every: self.mirror().map_or(policy.check_every, |mirror| {
                 policy.check_every_of(&mirror.upstream)

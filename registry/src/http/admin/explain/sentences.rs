@@ -1,5 +1,7 @@
 //! The sentences of the page: for the person who was told "image not found" and has to find out why.
 
+use std::fmt::Write as _;
+
 use cistern_oci::{Digest, Reference};
 
 use super::super::about::written as written_time;
@@ -238,16 +240,17 @@ impl Asked<'_> {
             lasting(self.http.about.since(link.since))
         );
         if let Some(error) = &link.last_error {
-            said.push_str(&format!(" What went wrong last: {error}."));
+            let _ = write!(said, " What went wrong last: {error}.");
         }
         if link.credentials_refused {
             said.push_str(" It refused the credentials of proxy.username and proxy.password.");
         }
         if let Some(pause) = link.paused_for {
-            said.push_str(&format!(
+            let _ = write!(
+                said,
                 " It had too many requests, and is left alone for another {}.",
                 lasting(pause)
-            ));
+            );
         }
         said
     }
