@@ -17,6 +17,37 @@ use crate::upstream::{Fault, LinkFault, Priority, UpstreamBody, UpstreamError};
 /// After the link was down and is back, a body that was silent for longer than this is not waited for.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// A body that brings less than this in a minute crawls: its connection is ill, or somebody wants to keep a slot busy. A new one
+/// goes on where it is left, so that nothing is lost by it.
+const CRAWL: u64 = 8 * 1024;
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// How much came in the running minute.
+struct Minute {
+    began: Instant,
+    bytes: u64,
+}
+
+impl Minute {
+    fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    /// Whether a minute with these bytes is over in which next to nothing came.
+    fn crawls(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes as u64;
+        if self.began.elapsed() < MINUTE {
+            return false;
+        }
+        let crawls = self.bytes < CRAWL;
+        *self = Self::begin();
+        crawls
+    }
+}
+
 /// A body on its way in.
 pub(super) struct Incoming<'a> {
     download: &'a Download,
@@ -28,6 +59,7 @@ pub(super) struct Incoming<'a> {
     /// Resolves when the link was lost and found since it was last looked at.
     returned: BoxFuture<'a, ()>,
     heard: Instant,
+    minute: Minute,
 }
 
 impl<'a> Incoming<'a> {
@@ -41,6 +73,7 @@ impl<'a> Incoming<'a> {
             over: Box::pin(download.over()),
             returned: Self::returned(download, mirror),
             heard: Instant::now(),
+            minute: Minute::begin(),
             download,
             mirror,
             body,
@@ -64,13 +97,25 @@ impl<'a> Incoming<'a> {
                 }
                 () = &mut self.returned => {
                     if self.heard.elapsed() > QUIET && !self.body.holds_bytes() {
-                        return Err(Stop::Upstream(self.left_behind()));
+                        // The link was down and is back.
+                        return Err(Stop::Upstream(self.dead(
+                            "nothing came any more on a connection from before the link was lost",
+                        )));
                     }
                     self.returned = Self::returned(self.download, self.mirror);
                 }
             }
         };
         self.heard = Instant::now();
+        // Bytes that wait for their share of the link have come already.
+        if let Some(Ok(piece)) = &piece
+            && self.minute.crawls(piece.len())
+            && !self.body.holds_bytes()
+        {
+            return Err(Stop::Upstream(
+                self.dead("less than 8 KiB came in a minute"),
+            ));
+        }
         piece.transpose().map_err(|error| {
             self.note(&error);
             Stop::Upstream(error)
@@ -92,14 +137,13 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    /// The link was down and is back; on this connection nothing will come any more.
-    fn left_behind(&self) -> UpstreamError {
+    /// On this connection nothing is waited for any more.
+    fn dead(&self, why: &str) -> UpstreamError {
         UpstreamError {
             host: self.mirror.upstream.host().into(),
             fault: Fault::Unreachable {
                 link: LinkFault::Timeout,
-                detail: "nothing came any more on a connection from before the link was lost"
-                    .to_owned(),
+                detail: why.to_owned(),
             },
         }
     }
@@ -110,5 +154,26 @@ async fn once(future: &mut Option<BoxFuture<'_, ()>>) {
     match future {
         Some(future) => Pin::new(future).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_brings_next_to_nothing_for_a_minute_crawls_and_a_slow_one_does_not() {
+        let second = Duration::from_secs(1);
+        let mut slow = Minute::begin();
+        let mut crawling = Minute::begin();
+        let mut found = None;
+        for passed in 1..=180 {
+            tokio::time::advance(second).await;
+            assert!(!slow.crawls(200), "after {passed} s");
+            if crawling.crawls(1) {
+                found.get_or_insert(passed);
+            }
+        }
+        assert_eq!(found, Some(60));
     }
 }
