@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use cistern_tests::{markdown, need};
@@ -50,13 +51,8 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
 
 /// Writes the table where the README shows it.
 pub(crate) fn put_into_readme(table: &str) {
-    const BEGIN: &str = "<!-- conformance: begin -->\n";
-    const END: &str = "<!-- conformance: end -->";
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-    let text = std::fs::read_to_string(file).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    std::fs::write(file, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    markdown::put_into_file(Path::new(file), "conformance", table);
 }
 
 fn counts(report: Option<&Report>) -> String {

@@ -3,6 +3,7 @@
 //! This is the only place that knows every part. It owns the clock, the disk, the background tasks and the stop signals.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +16,18 @@ use tokio_util::task::TaskTracker;
 use crate::chain::Pseudonym;
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
-use crate::http::admin::{Health, Told};
+use crate::http::admin::{About, Health, LinkUse, Told};
 use crate::http::{
-    Access, AccessOptions, Http, Limits, ListenError, Listening, Places, Settings, Stopping,
+    Access, AccessOptions, Failures, Http, Limits, ListenError, Listening, Places, Settings,
+    Stopping,
 };
 use crate::metrics::Metrics;
 use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
-use crate::upstream::{ClientIdentity, Upstream, UpstreamOptions, UpstreamSetupError};
+use crate::upstream::{
+    Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
+};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +64,8 @@ impl Server {
         let (tasks, stopping) = (TaskTracker::new(), Stopping::default());
         let metrics = Arc::new(Metrics::new());
         let pseudonym = Pseudonym::random();
-        let upstream = upstream_of(config, &pseudonym)?;
+        let budget = budget(config, &clock, &tasks, &metrics);
+        let upstream = upstream_of(config, &budget, &pseudonym)?;
         let storage = open_store(config, &clock).await?;
         let repositories = Repositories::new(
             upstream,
@@ -92,6 +97,8 @@ impl Server {
             metrics: Arc::clone(&metrics),
             access: access(config)?,
             settings: settings(config, pseudonym),
+            about: about(config, budget, &clock),
+            failures: Failures::default(),
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
         let housekeeping = Housekeeping {
@@ -100,6 +107,7 @@ impl Server {
             metrics,
             clock,
             ttl: config.proxy.ttl,
+            partials: config.storage.partials,
             stop: stopping.gently.clone(),
         };
         housekeeping.start(&tasks);
@@ -173,6 +181,7 @@ fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
 
 fn upstream_of(
     config: &Config,
+    budget: &Budget,
     pseudonym: &Pseudonym,
 ) -> Result<Option<Upstream>, UpstreamSetupError> {
     let Some(remote) = &config.proxy.remote else {
@@ -194,10 +203,49 @@ fn upstream_of(
         https_proxy: outgoing.https.as_ref().map(|proxy| proxy.url().to_string()),
         http_proxy: outgoing.http.as_ref().map(|proxy| proxy.url().to_string()),
         no_proxy: outgoing.except.clone(),
+        budget: budget.clone(),
         pseudonym: pseudonym.clone(),
         ..UpstreamOptions::new(remote.url.clone())
     };
     Upstream::new(options).map(Some)
+}
+
+fn about(config: &Config, budget: Budget, clock: &Arc<dyn Clock>) -> About {
+    let store = config.storage.root_directory.display().to_string();
+    let link_use = move || {
+        let used = budget.now();
+        let rate = used.rate;
+        LinkUse {
+            bytes_per_second: rate.and_then(|rate| rate.rate).map(NonZeroU64::get),
+            window: rate
+                .and_then(|rate| rate.window)
+                .map(|window| window.to_string()),
+            interactive_waiting: used.interactive_waiting,
+            warm_waiting: used.warm_waiting,
+        }
+    };
+    About::new(store, link_use, Arc::clone(clock))
+}
+
+/// One budget for the bodies of all upstreams: what it bounds is the link of this machine.
+fn budget(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    tasks: &TaskTracker,
+    metrics: &Metrics,
+) -> Budget {
+    let uplink = &config.proxy.uplink;
+    let rates = Rates {
+        rate: uplink.rate,
+        windows: uplink.rate_windows.clone(),
+        time_zone: uplink.time_zone.clone(),
+    };
+    let passed = metrics.link_bytes.clone();
+    if rates.are_unlimited() {
+        return Budget::counted(passed);
+    }
+    let clock = Arc::clone(clock);
+    Budget::new(move || rates.at(clock.now()), tasks.clone(), passed)
 }
 
 fn credentials(config: &Config) -> CredentialSource {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cistern_storage::{Clock, Storage, StorageError};
-use tokio::time::{MissedTickBehavior, interval};
+use cistern_storage::{Clock, PartialBounds, Reserve, Storage, StorageError};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +20,39 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 /// How long a push may rest before it is taken for given up: a client that goes on after a day begins anew.
 const PUSHES_REST: Duration = Duration::from_hours(24);
 
+/// How many unfinished downloads are kept to go on with ...
+const MOST_PARTIALS: usize = 1_000;
+/// ... and how long one that nobody goes on with, while its upstream could be asked.
+const PARTIALS_REST: Duration = Duration::from_hours(7 * 24);
+
+/// How long it was tried to go on with what is unfinished: only then does its age count. A restart begins to count anew, so
+/// that nothing is dropped that a dead link kept from being finished.
+#[derive(Default)]
+struct Tried {
+    reachable: Duration,
+    away: Duration,
+    looked: Option<Instant>,
+}
+
+impl Tried {
+    /// The upstream was looked for, and was there or not; or nobody looked.
+    fn note(&mut self, is_reachable: Option<bool>) {
+        let now = Instant::now();
+        let before = self.looked.replace(now);
+        let since = before.map_or(Duration::ZERO, |before| now - before);
+        if is_reachable == Some(true) {
+            self.reachable += since;
+        } else {
+            self.away += since;
+        }
+    }
+
+    /// How old something may be that was not used, if its age counts at all.
+    fn most(&self, age: Duration) -> Option<Duration> {
+        (self.reachable >= age).then(|| age + self.away)
+    }
+}
+
 /// The background work of one server.
 pub struct Housekeeping {
     /// The store that is kept in order.
@@ -32,6 +65,8 @@ pub struct Housekeeping {
     pub clock: Arc<dyn Clock>,
     /// `proxy.ttl`: what was not used for that long is dropped; `None` keeps everything.
     pub ttl: Option<Duration>,
+    /// `storage.cache.partials`: what unfinished downloads may take on disk.
+    pub partials: Reserve,
     /// Ends all of it.
     pub stop: CancellationToken,
 }
@@ -56,12 +91,16 @@ impl Housekeeping {
         );
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut tried, mut are_some_left) = (Tried::default(), false);
         loop {
             tokio::select! {
                 _ = flush.tick() => self.flush().await,
                 _ = expire.tick() => {
                     self.expire_pushes().await;
-                    self.expire().await;
+                    let is_reachable = self.is_upstream_reachable(are_some_left).await;
+                    tried.note(is_reachable);
+                    are_some_left = self.expire_partials(&tried).await;
+                    self.expire(is_reachable == Some(true)).await;
                 }
             }
         }
@@ -84,7 +123,44 @@ impl Housekeeping {
         }
     }
 
-    async fn expire(&self) {
+    /// Asks only when somebody wants to know.
+    async fn is_upstream_reachable(&self, are_partials_left: bool) -> Option<bool> {
+        let upstream = self.repositories.upstream()?;
+        if self.ttl.is_none() && !are_partials_left {
+            return None;
+        }
+        Some(upstream.is_reachable().await)
+    }
+
+    /// Whether some are left.
+    async fn expire_partials(&self, tried: &Tried) -> bool {
+        let oldest = tried.most(PARTIALS_REST);
+        let bounds = PartialBounds {
+            most: MOST_PARTIALS,
+            bytes: self.partials,
+            unused_since: oldest.and_then(|oldest| self.clock.now().checked_sub(oldest)),
+        };
+        match self.storage.blobs().expire_partials(bounds).await {
+            Ok(dropped) => {
+                if dropped.partials > 0 {
+                    let (partials, bytes) = (dropped.partials, dropped.bytes);
+                    tracing::info!(
+                        partials,
+                        bytes,
+                        "unfinished downloads that nobody went on with, or too many of them: dropped"
+                    );
+                }
+                dropped.left > 0
+            }
+            Err(StorageError::ReadOnly) => false,
+            Err(error) => {
+                tracing::warn!(%error, "unfinished downloads could not be dropped");
+                false
+            }
+        }
+    }
+
+    async fn expire(&self, is_reachable: bool) {
         let Some(unused_since) = self.ttl.and_then(|ttl| self.clock.now().checked_sub(ttl)) else {
             return;
         };
@@ -92,7 +168,7 @@ impl Housekeeping {
         let Some(upstream) = self.repositories.upstream() else {
             return;
         };
-        if !upstream.is_reachable().await {
+        if !is_reachable {
             tracing::info!(
                 upstream = upstream.host(),
                 "nothing is expired while the upstream is unreachable"
@@ -161,11 +237,75 @@ mod tests {
                 cistern_storage::SystemClock.now() + Duration::from_hours(hours),
             )),
             ttl: None,
+            partials: Reserve::Default,
             stop: CancellationToken::new(),
         };
         at(23).expire_pushes().await;
         assert_eq!(uploads.received(&name, &id).await.unwrap(), Some(0));
         at(25).expire_pushes().await;
         assert_eq!(uploads.received(&name, &id).await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unfinished_download_grows_old_only_while_the_upstream_can_be_asked() {
+        let (hour, mut tried) = (Duration::from_hours(1), Tried::default());
+        let mut go_on = async |hours: u32, is_reachable| {
+            for _ in 0..hours {
+                tokio::time::advance(hour).await;
+                tried.note(Some(is_reachable));
+            }
+            tried.most(PARTIALS_REST)
+        };
+        assert_eq!(
+            go_on(1, true).await,
+            None,
+            "the first look tells of no time before"
+        );
+        assert_eq!(go_on(100, false).await, None);
+        assert_eq!(go_on(7 * 24 - 1, true).await, None);
+        let oldest = Some(PARTIALS_REST + 100 * hour);
+        assert_eq!(go_on(1, true).await, oldest);
+        assert_eq!(go_on(1000, true).await, oldest);
+    }
+
+    #[tokio::test]
+    async fn too_many_unfinished_downloads_are_dropped_and_old_ones_once_that_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::open(Options::new(root.path())).await.unwrap();
+        let bytes = vec![7; 100_000];
+        let digest = cistern_oci::Digest::of(Algorithm::Sha256, &bytes);
+        let leave = async || {
+            let (growing, _) = cistern_storage::growing(());
+            let started = storage.blobs().start(digest, None, growing).await;
+            let mut writer = started.unwrap();
+            writer.append(bytes.clone().into()).await.unwrap();
+            writer.suspend(()).await;
+        };
+        let is_kept = async |partials, days: u64, tried| {
+            leave().await;
+            let later = cistern_storage::SystemClock.now() + Duration::from_hours(24 * days);
+            let housekeeping = Housekeeping {
+                storage: storage.clone(),
+                repositories: Repositories::new(None, [], Vec::new()),
+                metrics: Arc::default(),
+                clock: Arc::new(Stopped(later)),
+                ttl: None,
+                partials,
+                stop: CancellationToken::new(),
+            };
+            let are_some_left = housekeeping.expire_partials(&tried).await;
+            let partial = storage.blobs().partial(&digest).await.unwrap();
+            assert_eq!(partial.is_some(), are_some_left);
+            are_some_left
+        };
+        let for_days = |days: u64| Tried {
+            reachable: Duration::from_hours(24 * days),
+            ..Tried::default()
+        };
+        let much = Reserve::Bytes(1_000_000);
+        assert!(is_kept(much, 100, for_days(6)).await);
+        assert!(is_kept(much, 6, for_days(100)).await);
+        assert!(!is_kept(much, 8, for_days(100)).await);
+        assert!(!is_kept(Reserve::Bytes(99_999), 0, Tried::default()).await);
     }
 }

@@ -26,6 +26,7 @@ pub use labels::{
 };
 
 use crate::pull::{LinkState, Served};
+use crate::upstream::Priority;
 
 /// The Content-Type of what [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -81,10 +82,16 @@ metrics! {
         download_resumes: HostOutcomes<ResumedAfter> = "download_resumes", HostOutcomes::new("after");
         /// Bytes of blobs that were not fetched again when a download went on.
         partial_bytes_saved: Counter = "partial_bytes_saved", Counter::default();
-        /// Callers that are held now because a link is down.
-        held_callers: Gauge = "held_callers", Gauge::default();
         /// Bytes received from an upstream in bodies of blobs and manifests.
         download_bytes: HostCounters = "download_bytes", HostCounters::default();
+        /// Bytes of bodies from upstreams that passed the link's budget, by who waits for them.
+        link_bytes: Counters<Priority> = "link_bytes", Counters::new("priority");
+        /// Bytes per second that bodies from upstreams may take now (proxy.rate and its windows); 0 where there is no limit.
+        link_rate_limit: Gauge = "link_rate_limit", Gauge::default();
+        /// Bodies from upstreams that wait for the link's budget now.
+        link_waiting: Gauge = "link_waiting", Gauge::default();
+        /// Callers that are held now because a link is down.
+        held_callers: Gauge = "held_callers", Gauge::default();
         /// Callers served by one download.
         readers_per_download: Histogram = "readers_per_download", Histogram::new(READERS);
         /// Blobs streamed to callers and not kept, by why.

@@ -1,6 +1,6 @@
 //! Writing a blob that others read while it grows: the one way a blob comes to exist.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cistern_oci::{Digest, Hasher, RepositoryName};
@@ -9,7 +9,6 @@ use tokio::task::JoinHandle;
 use crate::{
     Growing, Lease, StorageError, StoredBlob,
     begun::Begun,
-    core::Core,
     growing::Growth,
     partial::Making,
     promise::Promise,
@@ -328,6 +327,7 @@ fn pump<F: Clone + Send + Sync + 'static>(
         publisher: growing.publisher(),
         promise: Arc::clone(promise),
         hasher: Hasher::new(digest.algorithm()),
+        hashed: 0,
         written,
         durable,
     };
@@ -359,63 +359,6 @@ fn check(
             expected: Box::new(expected),
             actual: Box::new(actual),
         })
-    }
-}
-
-/// A file in the making. Dropped before it was published, it is removed.
-pub(crate) struct NewFile {
-    core: Arc<Core>,
-    path: Option<PathBuf>,
-}
-
-impl NewFile {
-    /// Creates an empty file for a digest.
-    pub(crate) fn create(
-        core: &Arc<Core>,
-        digest: &Digest,
-    ) -> Result<(Self, crate::DiskFile), StorageError> {
-        core.still_held()?;
-        let path = core.new_file(digest);
-        let open = core
-            .in_new_directory(&path, || core.disk.create_new(&path))
-            .map_err(|error| StorageError::io("create", &path, error))?;
-        Ok((
-            Self {
-                core: Arc::clone(core),
-                path: Some(path),
-            },
-            open,
-        ))
-    }
-
-    /// Gives the file its name. From then on it is not removed any more.
-    pub(crate) fn rename(mut self, to: &std::path::Path) -> Result<(), StorageError> {
-        if let Some(path) = &self.path {
-            self.core
-                .in_new_directory(to, || self.core.disk.rename(path, to))
-                .map_err(|error| StorageError::io("rename to", to, error))?;
-        }
-        self.path = None;
-        Ok(())
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        let Some(path) = self.path.take() else {
-            return;
-        };
-        let core = Arc::clone(&self.core);
-        let remove = move || {
-            if let Err(error) = core.disk.remove(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished file; the next start will");
-            }
-        };
-        // Removing a large file takes a while; outside a runtime nobody is kept waiting.
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
-            Err(_) => remove(),
-        }
     }
 }
 

@@ -8,12 +8,12 @@ use cistern_oci::Digest;
 use crate::{
     BlobWriter, Dropped, Growing, Partial, PartialBounds, StorageError, StoredBlob,
     begun::Begun,
-    blob_writer::NewFile,
     core::{Core, if_there},
     disk::read_open,
     growing::Growth,
     index::{BlobRecord, Stamp},
     memory::Trust,
+    new_file::NewFile,
     promise::Promise,
     pump::sync,
 };

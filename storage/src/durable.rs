@@ -10,8 +10,8 @@ use cistern_oci::{Algorithm, Digest};
 
 use crate::{
     StorageError,
-    blob_writer::NewFile,
     core::{Core, is_absent},
+    new_file::NewFile,
 };
 
 /// How many directories above a blob's file come and go with it.

@@ -6,9 +6,9 @@ use cistern_oci::{Algorithm, Digest};
 
 use crate::{
     StorageError,
-    blob_writer::NewFile,
     core::{Core, if_there, is_absent},
     disk::read_whole,
+    new_file::NewFile,
 };
 
 /// The longest link file that is read; a link is a digest.

@@ -24,6 +24,7 @@ mod layout;
 mod leases;
 mod listings;
 mod memory;
+mod new_file;
 mod open;
 mod options;
 mod partial;
@@ -34,6 +35,7 @@ mod reading;
 mod rebuild;
 mod recovery;
 mod repositories;
+mod room;
 mod storage;
 mod stored_blob;
 mod uploads;
@@ -60,6 +62,7 @@ pub use crate::{
     partial::{Dropped, Partial, PartialBounds},
     piece::{FilePiece, Piece},
     repositories::{Checked, Referrer, Repositories, TagRecord},
+    room::Room,
     storage::Storage,
     stored_blob::StoredBlob,
     uploads::{Turn, Upload, Uploads},

@@ -4,7 +4,7 @@
 mod intake;
 mod syncing;
 
-use std::{sync::Arc, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cistern_oci::Hasher;
@@ -27,8 +27,8 @@ use crate::{
 const BATCH: usize = 256 * 1024;
 /// ... or after so long.
 const AT_LEAST_EVERY: Duration = Duration::from_millis(20);
-/// How much of a partial is hashed between two looks whether that is still wanted.
-const HASHED_AT_ONCE: u64 = 16 * 1024 * 1024;
+/// How much of a partial is hashed between two looks at what has come meanwhile, and whether the hash is still wanted.
+const HASHED_AT_ONCE: u64 = 4 * 1024 * 1024;
 /// The last bytes, which readers get only once all are verified.
 pub(crate) const WITHHELD: u64 = SMALL as u64;
 
@@ -72,6 +72,8 @@ pub(crate) struct Pump<F> {
     pub(crate) promise: Arc<Promise>,
     /// Has seen nothing yet.
     pub(crate) hasher: Hasher,
+    /// How many bytes of the file it has seen: fewer than are written while it follows what an earlier download left.
+    pub(crate) hashed: u64,
     /// How many bytes are in the file, and how many of them on the device.
     pub(crate) written: u64,
     pub(crate) durable: u64,
@@ -104,19 +106,26 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
     }
 
     async fn pump(&mut self, syncing: &mut Syncing) -> Result<(), StorageError> {
-        self.hash_partial().await?;
-        syncing.go_on(self.written, self.promise.is_made());
         let mut not_before = Instant::now();
         loop {
+            syncing.go_on(self.written, self.promise.is_made());
+            let lags = self.lags();
+            if lags {
+                self.hash_more().await?;
+            }
             let chunks = tokio::select! {
+                biased;
                 durable = syncing.done() => {
                     self.intake.is_durable(durable?);
-                    syncing.go_on(self.written, self.promise.is_made());
                     continue;
                 }
                 chunks = self.intake.batch(not_before) => chunks,
+                () = future::ready(()), if lags => continue,
             };
             if chunks.is_empty() {
+                if self.lags() {
+                    continue;
+                }
                 return syncing.finish().await;
             }
             self.write(chunks).await?;
@@ -125,42 +134,53 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
             let readable = readable(self.written, self.intake.size());
             self.publisher.readable(&self.target.growth, readable);
             not_before = Instant::now() + AT_LEAST_EVERY;
-            syncing.go_on(self.written, self.promise.is_made());
         }
     }
 
-    /// Hashes what is in the file already, unless nobody wants to know any more.
-    async fn hash_partial(&mut self) -> Result<(), StorageError> {
-        let mut hashed = 0;
-        while hashed < self.written && matches!(self.intake.ended(), None | Some(End::Whole)) {
-            let until = self.written.min(hashed + HASHED_AT_ONCE);
-            let (file, mut hasher) = (Arc::clone(&self.target.growth.file), self.hasher.clone());
-            let hashing = self.target.growth.core.off(move |core| {
-                core.hash_part(&file, (hashed, until), &mut hasher)?;
-                Ok(hasher)
-            });
-            self.hasher = hashing.await?;
-            hashed = until;
-        }
+    /// Whether something is in the file that the hasher has not seen and somebody wants to know of.
+    fn lags(&self) -> bool {
+        self.hashed < self.written && matches!(self.intake.ended(), None | Some(End::Whole))
+    }
+
+    /// Hashes some more of what is in the file already. What comes meanwhile was paid for too, and is written before the rest is
+    /// hashed: in memory a kill would cost it.
+    async fn hash_more(&mut self) -> Result<(), StorageError> {
+        let (from, until) = (self.hashed, self.written.min(self.hashed + HASHED_AT_ONCE));
+        let (file, mut hasher) = (Arc::clone(&self.target.growth.file), self.hasher.clone());
+        let hashing = self.target.growth.core.off(move |core| {
+            core.hash_part(&file, (from, until), &mut hasher)?;
+            Ok(hasher)
+        });
+        self.hasher = hashing.await?;
+        self.hashed = until;
         Ok(())
     }
 
     async fn write(&mut self, chunks: Vec<Bytes>) -> Result<(), StorageError> {
         let (target, mut hasher, mut written) =
             (self.target.clone(), self.hasher.clone(), self.written);
+        // Else it will come to them by itself.
+        let is_up_to_date = self.hashed == self.written;
         let writing = self.target.growth.core.off(move |core| {
             let file = &target.growth.file;
+            let come: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+            target.making.will_have(written + come)?;
             for chunk in chunks {
                 core.disk
                     .write_at(file, &chunk, written)
                     .map_err(|error| StorageError::io("write", file.path(), error))?;
-                hasher.update(&chunk);
+                if is_up_to_date {
+                    hasher.update(&chunk);
+                }
                 written += chunk.len() as u64;
             }
-            target.making.has_written(written)?;
+            target.making.has(written);
             Ok((hasher, written))
         });
         (self.hasher, self.written) = writing.await?;
+        if is_up_to_date {
+            self.hashed = self.written;
+        }
         Ok(())
     }
 }

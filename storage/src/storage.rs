@@ -7,8 +7,8 @@ use cistern_oci::{Algorithm, Digest, RepositoryName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Blobs, Expired, Leases, Listing, OpenError, Options, Repositories, StorageError, Uploads,
-    blob_writer::NewFile, core::Core, expire::Round, open, rebuild,
+    Blobs, Expired, Leases, Listing, OpenError, Options, Repositories, Room, StorageError, Uploads,
+    core::Core, expire::Round, new_file::NewFile, open, rebuild,
 };
 
 struct Parts {
@@ -71,6 +71,11 @@ impl Storage {
     /// [`StorageError::Full`] tells a full disk, which still serves what it holds.
     pub async fn check(&self) -> Result<(), StorageError> {
         self.parts.core.off(check).await
+    }
+
+    /// How much room there is.
+    pub async fn room(&self) -> Result<Room, StorageError> {
+        self.parts.core.off(Core::whole_room).await
     }
 
     /// Fills the index from the files, if it is new or was moved aside, or Distribution was at work. Stops early when told to, to

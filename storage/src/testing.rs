@@ -80,10 +80,8 @@ impl Place {
         .unwrap()
     }
 
-    /// Lets go of a store and opens it again, as after a restart.
-    pub(crate) async fn open_again(&self, storage: Storage) -> Storage {
-        storage.close().await.unwrap();
-        drop(storage);
+    /// Opens the store as soon as whoever had it has let go.
+    pub(crate) async fn open_soon(&self) -> Storage {
         for _ in 0..200 {
             if let Ok(storage) = Storage::open(self.options()).await {
                 return storage;
@@ -91,6 +89,21 @@ impl Place {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.open().await
+    }
+
+    /// Lets go of a store at once, as a killed process does: nothing it was doing reaches the disk any more.
+    pub(crate) async fn kill(&self, storage: Storage) {
+        self.disk.die();
+        drop(storage);
+        until("the store is gone", || Arc::strong_count(&self.disk) == 1).await;
+        self.disk.heal();
+    }
+
+    /// Lets go of a store and opens it again, as after a restart.
+    pub(crate) async fn open_again(&self, storage: Storage) -> Storage {
+        storage.close().await.unwrap();
+        drop(storage);
+        self.open_soon().await
     }
 
     /// All files below the root that are not the index's, without the root.
@@ -117,6 +130,15 @@ impl Place {
         }
         found.sort();
         found
+    }
+
+    /// What lies in `cistern/partials`.
+    pub(crate) fn partials(&self) -> Vec<String> {
+        let names = self.files();
+        let names = names
+            .iter()
+            .filter_map(|path| path.strip_prefix("cistern/partials/"));
+        names.map(str::to_owned).collect()
     }
 
     #[expect(clippy::disallowed_methods, reason = "tests look at files themselves")]
@@ -235,6 +257,25 @@ pub(crate) async fn start(
         storage.blobs().start(digest, size, growing).await.unwrap(),
         blob,
     )
+}
+
+/// Appends in pieces as they come from a network.
+pub(crate) async fn append(writer: &mut BlobWriter<Why>, bytes: &Bytes) {
+    let mut rest = bytes.clone();
+    while !rest.is_empty() {
+        let piece = rest.split_to(rest.len().min(100_000));
+        writer.append(piece).await.unwrap();
+    }
+}
+
+/// Appends what is not there yet, and commits.
+pub(crate) async fn append_rest(
+    mut writer: BlobWriter<Why>,
+    bytes: &Bytes,
+) -> Result<crate::StoredBlob, crate::CommitError> {
+    let there = usize::try_from(writer.written()).unwrap();
+    append(&mut writer, &bytes.slice(there..)).await;
+    writer.commit().await
 }
 
 /// Stores a blob the long way.

@@ -32,6 +32,8 @@ pub(crate) struct Figure {
     pub(crate) cistern: Option<Spread>,
     pub(crate) nginx: Option<Spread>,
     pub(crate) distribution: Option<Spread>,
+    /// What is told of Distribution where it has no value.
+    pub(crate) distribution_says: Option<String>,
     /// How much of the machine other programs used meanwhile, 0 to 1.
     pub(crate) noise: f64,
 }

@@ -14,9 +14,9 @@
 )]
 
 mod figures;
-mod link;
 mod machine;
 mod options;
+mod placement;
 mod reader;
 mod report;
 mod rounds;
@@ -25,10 +25,16 @@ mod servers;
 mod upstream;
 mod wrk;
 
-use cistern_tests::need;
+use std::path::Path;
+
+use cistern_tests::{markdown, need};
+
+use figures::Figure;
+use machine::Machine;
+use options::Options;
 
 fn main() {
-    let options = match options::Options::read(std::env::args().skip(1)) {
+    let options = match Options::read(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(text) => {
             println!("{text}");
@@ -39,22 +45,47 @@ fn main() {
         eprintln!("the benchmark needs {missing} (a Debian package of this name)");
         std::process::exit(1);
     }
-    let machine = machine::Machine::here();
-    let mut figures = Vec::new();
+    let machine = Machine::here();
+    let (mut figures, mut of_the_link) = (Vec::new(), Vec::new());
     for scenario in scenarios::ALL {
         if options.wants(scenario.name) {
             eprintln!("{} …", scenario.name);
-            let before = figures.len();
-            figures.extend((scenario.run)(&options));
-            for figure in figures.iter().skip(before) {
+            let measured = (scenario.run)(&options);
+            for figure in &measured {
                 eprintln!("  {}", report::line(figure));
+            }
+            if scenario.of_the_link {
+                of_the_link.extend(measured);
+            } else {
+                figures.extend(measured);
             }
         }
     }
-    println!("{}", report::table(&figures));
+    if !figures.is_empty() {
+        println!("{}", report::table(&figures));
+    }
+    if !of_the_link.is_empty() {
+        println!("{}", report::link_table(&of_the_link));
+    }
+    keep(&machine, &options, &figures, &of_the_link);
+}
+
+/// Writes the pages that the options ask for.
+fn keep(machine: &Machine, options: &Options, figures: &[Figure], of_the_link: &[Figure]) {
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/RESULTS.md");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let section = report::link_section(machine, of_the_link);
     if options.is_complete() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/RESULTS.md");
-        std::fs::write(file, report::page(&machine, &options, &figures)).unwrap();
-        println!("written to {file}");
+        let page = report::page(machine, options, figures, &section);
+        std::fs::write(results, page).unwrap();
+        println!("written to {results}");
+    } else if options.update {
+        markdown::put_into_file(Path::new(results), "uplink", &section);
+        println!("written to {results}");
+    }
+    if options.update {
+        let table = report::link_table(of_the_link);
+        markdown::put_into_file(Path::new(readme), "uplink", &table);
+        println!("written to {readme}");
     }
 }

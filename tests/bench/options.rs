@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) seconds: u64,
     /// Whether Distribution is left out: it is the slowest part of a run.
     pub(crate) without_distribution: bool,
+    /// Whether the table about the link is written into the README and the page of results.
+    pub(crate) update: bool,
 }
 
 impl Options {
@@ -24,11 +26,13 @@ impl Options {
             rounds: 5,
             seconds: 3,
             without_distribution: false,
+            update: false,
         };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--rounds" => options.rounds = number(words.next())?,
                 "--seconds" => options.seconds = number(words.next())?,
+                "--update" => options.update = true,
                 "--without-distribution" => options.without_distribution = true,
                 name if scenarios::ALL.iter().any(|one| one.name == name) => {
                     options.only.push(word);
@@ -36,12 +40,21 @@ impl Options {
                 _ => return Err(usage()),
             }
         }
+        if options.update && !options.has_all_of_the_link() {
+            return Err(usage());
+        }
         Ok(options)
     }
 
     /// Whether the scenario of this name is to be run.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// Whether everything about the link is measured, with Distribution beside it.
+    fn has_all_of_the_link(&self) -> bool {
+        let mut all = scenarios::ALL.iter().filter(|one| one.of_the_link);
+        all.all(|one| self.wants(one.name)) && !self.without_distribution
     }
 
     /// Whether everything is measured, so that the results are worth keeping.
@@ -55,10 +68,13 @@ fn number<N: std::str::FromStr>(word: Option<String>) -> Result<N, String> {
 }
 
 fn usage() -> String {
-    let mut text = "usage: tests/bench/run [--rounds N] [--seconds N] [--without-distribution] [SCENARIO…]\n\n".to_owned();
+    let mut text = "usage: tests/bench/run [--rounds N] [--seconds N] [--without-distribution] [--update] [SCENARIO…]\n\n".to_owned();
     for scenario in scenarios::ALL {
         writeln!(text, "  {:<10} {}", scenario.name, scenario.what).unwrap();
     }
-    text.push_str("\nWithout a scenario all are run, and tests/bench/RESULTS.md is written.");
+    text.push_str(
+        "\nWithout a scenario all are run, and tests/bench/RESULTS.md is written. `--update uplink offline` puts their table into that page\n\
+         and into the README.",
+    );
     text
 }

@@ -11,8 +11,12 @@ use crate::options::Options;
 /// One figure as one line.
 pub(crate) fn line(figure: &Figure) -> String {
     let [what, goal, cistern, nginx, distribution, ratio, verdict, _] = cells(figure);
+    let nginx = figure
+        .nginx
+        .as_ref()
+        .map_or_else(String::new, |_| format!("nginx {nginx} | "));
     format!(
-        "{what}: {cistern} | nginx {nginx} | Distribution {distribution} | {ratio} (goal {goal}) {verdict}"
+        "{what}: {cistern} | {nginx}Distribution {distribution} | {ratio} (goal {goal}) {verdict}"
     )
 }
 
@@ -34,6 +38,32 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     markdown::table(&rows)
 }
 
+/// The figures about a bad link as a markdown table.
+pub(crate) fn link_table(figures: &[Figure]) -> String {
+    let heads = [
+        "measured",
+        "goal",
+        "Cistern",
+        "Distribution 2.8.2",
+        "verdict",
+    ];
+    let mut rows = vec![heads.map(str::to_owned)];
+    rows.extend(figures.iter().map(|figure| {
+        let [what, goal, cistern, _, distribution, _, verdict, _] = cells(figure);
+        [what, goal, cistern, distribution, verdict]
+    }));
+    markdown::table(&rows)
+}
+
+/// The same as a part of the page that is kept, with where and how it was measured.
+pub(crate) fn link_section(machine: &Machine, figures: &[Figure]) -> String {
+    let mut section = String::new();
+    for line in &machine.lines {
+        writeln!(section, "- {line}").unwrap();
+    }
+    format!("{section}\n{}\n{HOW_OF_THE_LINK}", link_table(figures))
+}
+
 fn cells(figure: &Figure) -> [String; 8] {
     let ratio = figure
         .ratio()
@@ -48,7 +78,10 @@ fn cells(figure: &Figure) -> [String; 8] {
         goal(figure.goal),
         spread(figure.cistern.as_ref()),
         spread(figure.nginx.as_ref()),
-        spread(figure.distribution.as_ref()),
+        match &figure.distribution_says {
+            Some(words) => words.clone(),
+            None => spread(figure.distribution.as_ref()),
+        },
         ratio,
         verdict.to_owned(),
         format!("{:.0} %", figure.noise * 100.0),
@@ -97,7 +130,12 @@ fn number(value: f64) -> String {
 }
 
 /// The page that is kept.
-pub(crate) fn page(machine: &Machine, options: &Options, figures: &[Figure]) -> String {
+pub(crate) fn page(
+    machine: &Machine,
+    options: &Options,
+    figures: &[Figure],
+    of_the_link: &str,
+) -> String {
     let mut page =
         "# Benchmark results\n\nWritten by `tests/bench/run`; do not edit.\n\n".to_owned();
     for line in &machine.lines {
@@ -105,8 +143,24 @@ pub(crate) fn page(machine: &Machine, options: &Options, figures: &[Figure]) -> 
     }
     writeln!(page, "\n{}", table(figures)).unwrap();
     writeln!(page, "{}", how(options)).unwrap();
+    page.push_str("## A bad link\n\n");
+    page.push_str(&markdown::marked("uplink", of_the_link));
     page
 }
+
+const HOW_OF_THE_LINK: &str = "\
+Medians of the rounds (lowest … highest). Each server is a cache behind a relay that counts what comes from the upstream, Debian's
+docker-registry on a store of its own; each measurement begins with an empty cache.
+
+- The child is a docker daemon with a store of its own behind two API proxies (nginx as IoT Edge sets it up, two layers), which tries each
+  download five times as docker does by itself; where the machine has no docker it is a plain HTTP client, asking the cache itself. The image
+  has one layer of 40 MiB that does not compress. The twenty children are plain HTTP readers of that layer.
+- Bytes are those that crossed the link, heads and all, until it has been quiet for a second, divided by those of manifest, config and layer. A
+  pull that fails is done again until one goes well. The link carries 20 MB/s, 100 MB/s for the twenty.
+- The cut ends every connection when half of the image has crossed, and refuses new ones for 12 s. The kill is SIGKILL at that moment, the start
+  follows at once. A black hole accepts connections and never answers; open ones fall silent.
+- Cached tags are asked for over four kept connections, at even intervals; each is older than `proxy.checkevery`.
+";
 
 fn how(options: &Options) -> String {
     format!(

@@ -5,4 +5,5 @@ mod distribution;
 mod pictures;
 mod programs;
 mod protected;
+mod relay;
 mod upstream;

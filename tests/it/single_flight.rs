@@ -5,13 +5,14 @@ use std::time::Duration;
 use cistern_tests::caller::{Ended, Opened, get, head};
 use cistern_tests::eventually;
 use cistern_tests::images::{Item, image};
-use cistern_tests::scripted_upstream::{Answer, Cut, Gate};
+use cistern_tests::scripted_upstream::{Answer, Cut, Gate, ScriptedUpstream};
 use tokio::task::JoinSet;
 
 use crate::common::{
     LAST_PIECE, MIB, REPOSITORY, SOON, assert_blob, assert_manifest, blob_path, chain,
     chain_with_blob, holds, kept, leftovers, manifest_path, many, no_leftovers, whole_gets,
 };
+use crate::scene::cache_of;
 
 /// Opens `count` answers and reads the first bytes of each.
 async fn with_first_byte(count: usize, path: &str, host: &str) -> Vec<(Opened, Vec<u8>)> {
@@ -228,33 +229,31 @@ async fn fails_before_its_answer(failure: Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_upstream_fails_in_the_middle_every_body_ends_short_and_the_next_starts_anew() {
+async fn when_the_upstream_fails_in_the_middle_every_body_is_whole_all_the_same() {
     for cut in [Cut::Fin, Cut::Reset] {
         let (upstream, cache, blob, path) = chain_with_blob(7, 2 * MIB).await;
         let gate = Gate::new();
         let broken = Answer::held().stops_at(MIB, &gate).cut_at(MIB, cut);
-        let breaking = upstream.on("GET", &path, broken);
+        upstream.on_next(1, "GET", &path, broken);
         let begun = with_first_byte(20, &path, &cache.host()).await;
-        breaking.remove();
         gate.open();
-        for (opened, first) in begun {
-            assert_eq!(opened.header("Content-Length"), Some("2097152"));
-            let (body, ended) = rest(opened, first).await;
-            if ended != Ended::Complete {
-                assert_eq!(ended, Ended::Short, "{cut:?}");
-            }
-            assert!(body == blob.bytes[..body.len()]);
-            assert_eq!(ended == Ended::Complete, body.len() == blob.bytes.len());
-        }
-        assert_blob(&get(&path).send(&cache.host()).await, &blob);
+        all_complete(begun, &blob).await;
+        assert_eq!(
+            (whole_gets(&upstream, &path), upstream.count("GET", &path)),
+            (1, 2)
+        );
+        kept(&cache, &blob.digest).await;
         no_leftovers(&cache).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_upstream_goes_away_in_the_middle_nobody_hangs() {
-    let (upstream, cache, _, path) = chain_with_blob(8, 2 * MIB).await;
-    let gate = Gate::new();
+    let upstream = ScriptedUpstream::start().await;
+    let cache = cache_of(&upstream, &[("PROXY_HOLD", "1s")]).start().await;
+    let blob = Item::random(8, 2 * MIB);
+    upstream.hold_blob(&blob, REPOSITORY);
+    let (path, gate) = (blob_path(REPOSITORY, &blob.digest), Gate::new());
     upstream.on("GET", &path, Answer::held().stops_at(MIB, &gate));
     let begun = with_first_byte(10, &path, &cache.host()).await;
     upstream.stop().await;

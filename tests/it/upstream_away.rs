@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use cistern_tests::addresses;
-use cistern_tests::caller::{Ended, get, head};
+use cistern_tests::caller::{get, head};
 use cistern_tests::cistern::mirror_of;
 use cistern_tests::images::{Item, image};
 use cistern_tests::registry::{Product, RegistryBuilder};
-use cistern_tests::scripted_upstream::{Answer, Gate, ScriptedUpstream};
+use cistern_tests::scripted_upstream::{Answer, ScriptedUpstream};
 use cistern_tests::store::Store;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use crate::scene::{
-    REPOSITORY, SOON, Scene, TAG, TAG_PATH, assert_refused, assert_served, blob, cache_of, error,
-    is_stale, manifest, upstream,
+    REPOSITORY, SOON, Scene, TAG, TAG_PATH, assert_refused, assert_served, blob, error, is_stale,
+    manifest,
 };
 
 /// What containerd waits for the head of an answer.
@@ -56,22 +56,6 @@ async fn an_upstream_that_never_answers_becomes_an_error_before_clients_give_up(
         &says.each_ref().map(String::as_str),
     );
     assert_eq!(error(&tag)["detail"]["cause"], "timeout");
-}
-
-#[tokio::test]
-async fn a_body_that_stops_coming_ends_short_and_is_fetched_anew() {
-    let (upstream, _) = upstream().await;
-    let layer = Item::random(7, 1 << 20);
-    upstream.hold_blob(&layer, REPOSITORY);
-    let cache = cache_of(&upstream, &[]).start().await;
-    let (path, gate) = (blob(&layer.digest), Gate::new());
-    let stopped = Answer::held().stops_at(layer.bytes.len() / 2, &gate);
-    upstream.on_next(1, "GET", &path, stopped);
-    let patient = Duration::from_secs(60);
-    let answer = get(&path).patience(patient).send(&cache.host()).await;
-    assert_eq!((answer.status, answer.ended), (200, Ended::Short));
-    assert!(answer.body.len() < layer.bytes.len() && answer.whole_after < patient);
-    assert_served(&get(&path).send(&cache.host()).await, &layer.bytes);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use cistern_tests::caller::{Answered, Ended, get};
 use cistern_tests::images::{Item, image, random_bytes};
 use cistern_tests::registry::Registry;
-use cistern_tests::scripted_upstream::{Answer, Cut, Framing, Gate, ScriptedUpstream};
+use cistern_tests::scripted_upstream::{Answer, Framing, Gate, ScriptedUpstream};
 use tokio::task::JoinSet;
 
 use crate::common::{
@@ -73,11 +73,6 @@ fn lies(size: usize) -> Vec<(&'static str, Answer)> {
         ("last byte flipped", held().flips(size - 1)),
         ("shorter, and says so", held().shortened_to(size - 1)),
         ("shorter, and does not say so", declared(size / 2)),
-        ("cut at the last byte", held().cut_at(size - 1, Cut::Fin)),
-        (
-            "reset at the last byte",
-            held().cut_at(size - 1, Cut::Reset),
-        ),
         ("longer by one byte", held().lengthened_by("x")),
         (
             "longer by much",

@@ -25,6 +25,7 @@ pub mod need;
 pub mod process;
 pub mod pusher;
 pub mod registry;
+pub mod relay;
 pub mod scripted_upstream;
 pub mod store;
 pub mod token_server;

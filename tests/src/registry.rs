@@ -305,28 +305,26 @@ impl Registry {
     /// # Panics
     /// With its log, when it does not answer.
     pub async fn start(&mut self) -> Duration {
+        let started = self.try_start(READY_WITHIN).await;
+        started.unwrap_or_else(|why| panic!("{:?} {why}:\n{}", self.spec.product, self.log()))
+    }
+
+    /// The same, but when it does not answer within `limit`, what it did instead; it may still run then.
+    pub async fn try_start(&mut self, limit: Duration) -> Result<Duration, String> {
         // Before the clock starts: finding the program may mean building it.
         let launch = self.launch();
         let began = Instant::now();
-        self.process = Some(Process::start(&launch));
-        while !self.answers().await {
-            let process = self.process.as_mut().unwrap();
+        let process = self.process.insert(Process::start(&launch));
+        while !answers(self.spec.address).await {
             if let Some(status) = process.ended() {
-                panic!(
-                    "{:?} ended at its start ({status}):\n{}",
-                    self.spec.product,
-                    self.log()
-                );
+                return Err(format!("ended at its start ({status})"));
             }
-            assert!(
-                began.elapsed() < READY_WITHIN,
-                "{:?} does not answer:\n{}",
-                self.spec.product,
-                self.log()
-            );
+            if began.elapsed() >= limit {
+                return Err(format!("did not answer within {limit:?}"));
+            }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        began.elapsed()
+        Ok(began.elapsed())
     }
 
     /// Stops it and starts it again.
@@ -340,16 +338,6 @@ impl Registry {
         self.stop().await;
         self.spec.product = product;
         self.start().await
-    }
-
-    async fn answers(&self) -> bool {
-        let patience = Duration::from_secs(2);
-        caller::get("/v2/")
-            .patience(patience)
-            .send(&self.host())
-            .await
-            .status
-            != 0
     }
 
     fn spawn(&mut self) {
@@ -396,4 +384,9 @@ impl Registry {
         launch.environment.extend(self.spec.settings.clone());
         launch
     }
+}
+
+async fn answers(address: SocketAddr) -> bool {
+    let call = caller::get("/v2/").patience(Duration::from_secs(2));
+    call.send(&address.to_string()).await.status != 0
 }

@@ -71,12 +71,15 @@ struct Shared {
     protection: Mutex<Protection>,
     records: Records,
     black_hole: AtomicBool,
+    is_foreign: AtomicBool,
     connections: AtomicU64,
     running: Mutex<Option<Running>>,
 }
 
 struct Tls {
     acceptor: TlsAcceptor,
+    /// Shows a certificate of another authority.
+    foreign: TlsAcceptor,
     certificate: PathBuf,
     _folder: TempDir,
 }
@@ -108,6 +111,7 @@ impl ScriptedUpstream {
             protection: Mutex::new(Protection::Open),
             records: Records::default(),
             black_hole: AtomicBool::new(false),
+            is_foreign: AtomicBool::new(false),
             connections: AtomicU64::new(0),
             running: Mutex::new(None),
         });
@@ -152,6 +156,14 @@ impl ScriptedUpstream {
     /// While set, requests are read and never answered. Connections that are open when it is taken back stay mute.
     pub fn black_hole(&self, on: bool) {
         self.shared.black_hole.store(on, Ordering::SeqCst);
+    }
+
+    /// While set, new connections are shown a certificate that [`ScriptedUpstream::certificate`] does not vouch for, as by
+    /// something on the way that looks into TLS. Open connections are dropped.
+    pub async fn foreign_certificate(&self, on: bool) {
+        self.stop().await;
+        self.shared.is_foreign.store(on, Ordering::SeqCst);
+        self.start_again().await;
     }
 
     /// `127.a.b.c:port`.
@@ -337,7 +349,12 @@ async fn serve(shared: &Shared, stream: TcpStream, number: u64) {
     match &shared.tls {
         None => wire::serve(shared, stream, number).await,
         Some(tls) => {
-            if let Ok(stream) = tls.acceptor.accept(stream).await {
+            let acceptor = if shared.is_foreign.load(Ordering::SeqCst) {
+                &tls.foreign
+            } else {
+                &tls.acceptor
+            };
+            if let Ok(stream) = acceptor.accept(stream).await {
                 wire::serve(shared, stream, number).await;
             }
         }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -53,6 +53,26 @@ pub(super) enum Command {
         /// The configuration the server was started with; without it, the one it finds without arguments
         file: Option<PathBuf>,
     },
+    /// Show how the running server on this machine is: links, stale tags, downloads, room
+    ///
+    /// Asks through the socket below the store, so it has to run as the server's user or as root. Exit code 1 if no server answers.
+    Status {
+        #[command(flatten)]
+        server: RunningServer,
+    },
+    /// Explain what a child that asks for an image now would get, and why
+    ///
+    /// Asks the running server on this machine; nothing is fetched for it. Exit code 1 if no server answers, or nothing is known of
+    /// the image here.
+    Explain {
+        /// The image as a child writes it, with or without its host: parent:443/team/app:v1, team/app:v1, team/app@sha256:…
+        image: String,
+        /// Only this platform of a list, such as linux/arm64 or linux/arm/v7
+        #[arg(long, value_name = "OS/ARCH")]
+        platform: Option<String>,
+        #[command(flatten)]
+        server: RunningServer,
+    },
     /// Show what a cache is for, on this machine alone: twenty children, a slow link, a cut, a restart
     ///
     /// Needs no internet, no docker and no root, and takes about ten seconds.
@@ -75,8 +95,39 @@ pub(super) enum Command {
 
 impl Command {
     /// What may have been meant by a word that is neither a command nor a file.
-    pub(super) const NAMES: [&str; 6] =
-        ["serve", "config", "healthcheck", "demo", "version", "help"];
+    pub(super) const NAMES: [&str; 8] = [
+        "serve",
+        "config",
+        "healthcheck",
+        "status",
+        "explain",
+        "demo",
+        "version",
+        "help",
+    ];
+}
+
+/// Which server is asked, and in which form its answer is printed.
+#[derive(Debug, Args)]
+pub(super) struct RunningServer {
+    /// The configuration the server was started with; without it, the one it finds without arguments
+    pub(super) file: Option<PathBuf>,
+    /// The folder of its store, instead of the one in the configuration
+    #[arg(long, value_name = "FOLDER", conflicts_with = "file")]
+    pub(super) store: Option<PathBuf>,
+    /// For people, or the whole document for programs
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// The document as the server wrote it.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

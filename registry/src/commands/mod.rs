@@ -1,11 +1,14 @@
 //! The sub-commands, one file each. They are for operators: errors go to standard error and say what to do.
 
+mod admin_socket;
 mod arguments;
 mod config_check;
 mod demo;
+mod explain;
 mod garbage_collect;
 mod healthcheck;
 mod serve;
+mod status;
 mod version;
 
 use std::collections::BTreeMap;
@@ -111,6 +114,12 @@ fn dispatch(
             let file = file.map_or(FileChoice::Search, FileChoice::Named);
             healthcheck::run(url, file, environment, console)
         }
+        Some(Command::Status { server }) => status::run(&server, environment, console),
+        Some(Command::Explain {
+            image,
+            platform,
+            server,
+        }) => explain::run(&image, platform.as_deref(), &server, environment, console),
         Some(Command::GarbageCollect { .. }) => garbage_collect::run(console),
         Some(Command::File(words)) => bare_file(&words, environment, console),
     }

@@ -190,12 +190,27 @@ impl Config {
     /// # Errors
     /// If the file cannot be read or the address does not parse.
     pub fn listen_address(from: &LoadFrom<'_>) -> Result<ListenAddress, ConfigErrors> {
+        Self::one(from, http::read_address)
+    }
+
+    /// `storage.filesystem.rootdirectory` alone, whatever else may be wrong: below it is the socket of the server that runs.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn root_directory(from: &LoadFrom<'_>) -> Result<PathBuf, ConfigErrors> {
+        Self::one(from, storage::read_root_directory)
+    }
+
+    fn one<T>(
+        from: &LoadFrom<'_>,
+        read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+    ) -> Result<T, ConfigErrors> {
         let mut source = source::read(from).map_err(|finding| ConfigErrors {
             findings: vec![*finding],
         })?;
         overlay(&mut source.tree, from.environment);
         let mut reader = Reader::new(&source.tree);
-        http::read_address(&mut reader).ok_or(ConfigErrors {
+        read(&mut reader).ok_or(ConfigErrors {
             findings: reader.findings,
         })
     }

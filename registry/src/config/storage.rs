@@ -22,10 +22,15 @@ pub struct Storage {
     pub delete: bool,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<Storage> {
-    let root_directory = reader.value("storage.filesystem.rootdirectory", |text| {
+/// `storage.filesystem.rootdirectory`.
+pub(super) fn read_root_directory(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    reader.value("storage.filesystem.rootdirectory", |text| {
         Ok(PathBuf::from(text))
-    });
+    })
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Storage> {
+    let root_directory = read_root_directory(reader);
     let read_only = reader.value("storage.maintenance.readonly.enabled", flag);
     let reserve = reader
         .value("storage.cache.reserve", size::reserve)

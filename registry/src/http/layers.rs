@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::connection::Caller;
 use super::error::ApiError;
+use super::failures::Failures;
 use super::observe::{Observation, ObservedBody};
 use super::request::{Asked, is_write};
 use super::request_id::{RequestId, RequestIds};
@@ -77,6 +78,11 @@ impl Service {
         &self.http.metrics
     }
 
+    /// The requests that failed of late.
+    pub(super) fn failures(&self) -> &Failures {
+        &self.http.failures
+    }
+
     /// What the configuration says.
     pub(super) fn settings(&self) -> &Settings {
         &self.http.settings
@@ -103,11 +109,15 @@ impl Service {
             .await;
         let answer = match answered.unwrap_or_else(|_| Err(ApiError::internal(&"panicked"))) {
             Ok(answer) => answer,
-            Err(error) => refuse(&error, &head, &request_id),
+            Err(error) => {
+                observation.refused(&error, &head, &asked, &request_id);
+                refuse(&error, &head, &request_id)
+            }
         };
 
         // headers: on every answer, whatever made it
         let answer = service.with_headers(answer, &asked, &request_id);
+        let observation = observation.may_be_cut(&answer, &asked, &request_id);
         Ok(observation.answered(answer))
     }
 

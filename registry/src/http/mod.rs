@@ -13,6 +13,7 @@ mod api;
 mod body;
 mod connection;
 mod error;
+mod failures;
 mod handover;
 mod layers;
 mod listen;
@@ -33,6 +34,7 @@ use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 pub use access::{Access, AccessOptions};
+pub use failures::Failures;
 pub use listen::{Limits, ListenError, Listening, Places, Stopping};
 
 use crate::chain::Pseudonym;
@@ -60,6 +62,10 @@ pub struct Http {
     pub access: Access,
     /// What the configuration says about answers.
     pub settings: Settings,
+    /// What this server can tell of itself.
+    pub about: admin::About,
+    /// The requests that failed of late.
+    pub failures: Failures,
 }
 
 /// What `config.yml` says about answers and sockets (`http.*` and `log.accesslog`).

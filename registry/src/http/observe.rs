@@ -13,14 +13,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::Response;
 use http::request::Parts;
+use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use self::line::Line;
 pub(super) use self::line::{certainly_forwarded_for, is_forwarded};
 use super::body::{AnswerBody, BodyError};
 use super::connection::Caller;
+use super::error::ApiError;
+use super::failures::Failed;
 use super::request::Asked;
 use super::request_id::RequestId;
 use super::response::Answer;
@@ -37,6 +39,8 @@ pub(super) struct Observation {
     sent: u64,
     end: BodyEnd,
     line: Option<Box<Line>>,
+    /// What to write down if the body ends short; a hit does not.
+    if_cut: Option<Box<(Failed, RequestId)>>,
 }
 
 /// The body of an answer, watched.
@@ -85,7 +89,54 @@ impl Observation {
             sent: 0,
             end: BodyEnd::Cancelled,
             line,
+            if_cut: None,
         }
+    }
+
+    /// Writes down that a request for something in a repository was refused. Who only has to say who he is was not.
+    pub(super) fn refused(
+        &self,
+        error: &ApiError,
+        head: &Parts,
+        asked: &Asked,
+        request_id: &RequestId,
+    ) {
+        let Some(endpoint) = asked.endpoint() else {
+            return;
+        };
+        if error.status == StatusCode::UNAUTHORIZED {
+            return;
+        }
+        let id = request_id.text();
+        let what = Failed {
+            method: head.method.clone(),
+            endpoint: endpoint.clone(),
+            status: error.status,
+            message: error.message_for(id),
+        };
+        let (service, peer) = (&self.caller.service, self.caller.peer);
+        let trusted = &service.settings().trusted_proxies;
+        let forwarded =
+            peer.and_then(|peer| line::forwarded_for(peer.ip(), &head.headers, trusted));
+        let caller = line::asked_by(forwarded, peer);
+        service.failures().note(what, caller, id);
+    }
+
+    /// From now on it is known what it would be that failed, if the body of a blob that is being downloaded ends short.
+    pub(super) fn may_be_cut(mut self, answer: &Answer, asked: &Asked, id: &RequestId) -> Self {
+        if asked.action == Action::BlobGet
+            && matches!(answer.served, Some(Served::Miss | Served::Joined))
+            && let Some(endpoint) = asked.endpoint()
+        {
+            let what = Failed {
+                method: Method::GET,
+                endpoint: endpoint.clone(),
+                status: answer.response.status(),
+                message: String::new(),
+            };
+            self.if_cut = Some(Box::new((what, id.clone())));
+        }
+        self
     }
 
     /// Counts the answer and goes on watching its body.
@@ -113,6 +164,12 @@ impl Observation {
 
     fn failed(&mut self, error: &BodyError) {
         self.end = BodyEnd::Error;
+        if let Some(what) = self.if_cut.take() {
+            let (mut what, id) = *what;
+            what.message = format!("the body was cut after {} bytes: {error}", self.sent);
+            let caller = line::asked_by(None, self.caller.peer);
+            self.caller.service.failures().note(what, caller, id.text());
+        }
         if let Some(line) = &mut self.line {
             line.failed(error.to_string());
         } else {

@@ -18,7 +18,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::Http;
 use super::admin::metrics::Absent;
-use super::admin::{health, metrics};
+use super::admin::{explain, health, metrics, status};
 use super::layers::Face;
 use super::response::Answer;
 
@@ -42,6 +42,11 @@ pub(super) fn pages(http: &Arc<Http>, face: Face) -> Router {
         None => pages.route(metrics_path(&settings.metrics_path), get(metrics::page)),
         Some(absent) => pages.route("/metrics", get(async move || absent.page())),
     };
+    if face == Face::Admin {
+        pages = pages
+            .route(status::PATH, get(status::page))
+            .route(explain::PATH, get(explain::page));
+    }
     #[cfg(test)]
     let pages = pages.route("/panics", get(panics));
     // How things are is true for this moment only; a proxy on the way must not keep it.

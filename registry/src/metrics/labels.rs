@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::pull::{LinkState, Served};
+use crate::upstream::Priority;
 
 /// A closed set of label values. `ALL[i].index() == i` for every value.
 pub trait Label: Copy + std::fmt::Debug + Send + Sync + 'static {
@@ -305,6 +306,26 @@ impl Label for Served {
             Self::Refused => "refused",
             Self::Pushed => "pushed",
             Self::Deleted => "deleted",
+        }
+    }
+}
+
+// === impl Priority ===
+
+impl Label for Priority {
+    const ALL: &'static [Self] = &[Self::Interactive, Self::Warm];
+
+    fn index(self) -> usize {
+        match self {
+            Self::Interactive => 0,
+            Self::Warm => 1,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Warm => "warm",
         }
     }
 }

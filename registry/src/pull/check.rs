@@ -45,7 +45,8 @@ impl Failed {
 }
 
 impl Told {
-    fn failure(digest: Digest, said: Unconfirmed, manifest: Option<Manifest>) -> Failed {
+    /// Why a check confirms nothing.
+    fn failed(digest: Digest, said: Unconfirmed, manifest: Option<Manifest>) -> Failed {
         let age = said.age;
         Failed::Unconfirmed(Some(Box::new(Self {
             digest,
@@ -192,12 +193,12 @@ impl Task {
         if let (Some(said), Some(digest), Some(record)) = (said, head.digest, record)
             && self.stored(&record.digest).await?.is_some()
         {
-            return Err(Told::failure(digest, said, None));
+            return Err(Told::failed(digest, said, None));
         }
         let fetched = self.named(&reference, head).await?;
         match said.or(fetched.unconfirmed) {
             None => Ok(fetched.manifest),
-            Some(said) => Err(Told::failure(
+            Some(said) => Err(Told::failed(
                 fetched.manifest.digest,
                 said,
                 Some(fetched.manifest),

@@ -109,6 +109,15 @@ impl Downloads {
         self.running.lock().get(digest).cloned()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<(Digest, Running)> {
+        let running = self.running.lock();
+        running
+            .iter()
+            .map(|(digest, running)| (*digest, running.clone()))
+            .collect()
+    }
+
     /// Joins the download of this digest, or starts it from `wanted.mirror`.
     ///
     /// `is_proven`: the repository is known to hold the digest. Without proof it may only start, since then its own upstream is

@@ -369,7 +369,7 @@ fn error_of(reference: Reference, failed: Failed) -> PullError {
     }
 }
 
-fn manifest_error(reference: Reference, asked: Asked) -> PullError {
+pub(super) fn manifest_error(reference: Reference, asked: Asked) -> PullError {
     match asked.error.fault {
         Fault::NotFound(_) => PullError::ManifestUnknown(reference, Some(asked)),
         _ => PullError::Upstream(asked),

@@ -12,6 +12,7 @@ mod crowd;
 mod download;
 mod downloads;
 mod error;
+mod explain;
 mod far;
 mod flights;
 mod freshness;
@@ -28,6 +29,7 @@ mod revalidate;
 mod slots;
 mod sources;
 mod stale;
+mod status;
 mod tags;
 
 use std::sync::Arc;
@@ -44,10 +46,12 @@ pub use cistern_storage::{FilePiece, Piece};
 
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::error::{Asked, PullError};
+pub use self::explain::{BlobPlace, Explanation, ImageBlob, ImageManifest, KnownTag, Outlook};
 pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::{LinkReport, LinkState, Links};
 pub use self::referrers::ReferrerList;
 pub use self::stale::StaleTag;
+pub use self::status::DownloadReport;
 pub use crate::upstream::Referrer;
 
 use self::check::Outcome;

@@ -20,6 +20,8 @@ use crate::repositories::Mirror;
 const REMEMBERED: u64 = 1_000;
 /// A tag that nobody used for so long can wait for whoever asks next.
 const USED_WITHIN: Duration = Duration::from_hours(24);
+/// How exactly the time of the last use is known.
+const NOTED_ANEW: Duration = Duration::from_secs(10);
 /// How many tags one outage is worth.
 const AT_MOST: usize = 200;
 /// How many are asked about at once, beside what callers ask for.
@@ -27,7 +29,12 @@ const AT_ONCE: usize = 4;
 
 /// The tags that were served, and when last.
 pub(super) struct UsedTags {
-    used: Cache<TagKey, (Mirror, Instant)>,
+    used: Cache<TagKey, Arc<Used>>,
+}
+
+struct Used {
+    mirror: Mirror,
+    at: Instant,
 }
 
 // === impl UsedTags ===
@@ -43,25 +50,33 @@ impl UsedTags {
         }
     }
 
-    /// The tag was served just now.
+    /// The tag was served just now. Most calls find that written down already, and cost a look.
     pub(super) fn note(&self, mirror: &Mirror, key: &TagKey) {
-        self.used
-            .insert(key.clone(), (mirror.clone(), Instant::now()));
+        let is_noted = |used: Arc<Used>| used.at.elapsed() < NOTED_ANEW;
+        if !self.used.get(key).is_some_and(is_noted) {
+            let used = Used {
+                mirror: mirror.clone(),
+                at: Instant::now(),
+            };
+            self.used.insert(key.clone(), Arc::new(used));
+        }
     }
 
     /// Those of this upstream that were used within a day and are wanted, the newest first.
     fn of(&self, host: &str, is_wanted: impl Fn(&TagKey) -> bool) -> Vec<(TagKey, Mirror)> {
-        let mut used: Vec<_> = self
+        let mut tags: Vec<_> = self
             .used
             .iter()
-            .filter(|(key, (mirror, at))| {
-                mirror.upstream.host() == host && at.elapsed() < USED_WITHIN && is_wanted(key)
+            .filter(|(key, used)| {
+                used.mirror.upstream.host() == host
+                    && used.at.elapsed() < USED_WITHIN
+                    && is_wanted(key)
             })
             .collect();
-        used.sort_by_key(|(_, (_, at))| std::cmp::Reverse(*at));
-        used.truncate(AT_MOST);
-        used.into_iter()
-            .map(|(key, (mirror, _))| ((*key).clone(), mirror))
+        tags.sort_by_key(|(_, used)| std::cmp::Reverse(used.at));
+        tags.truncate(AT_MOST);
+        tags.into_iter()
+            .map(|(key, used)| ((*key).clone(), used.mirror.clone()))
             .collect()
     }
 }

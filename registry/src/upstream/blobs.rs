@@ -148,7 +148,6 @@ impl Shared {
             url: self.address.of(of, Resource::Blob(*digest)),
             repository: of,
             purpose: Purpose::Pull,
-            wants_part: value.is_some(),
             is_of_blob: true,
             may_leave: true,
             headers: value

@@ -27,8 +27,10 @@ pub struct UpstreamBody {
     silence: Option<Pin<Box<Sleep>>>,
     budget: Budget,
     priority: Priority,
-    /// A piece that waits for its share of the budget.
-    waiting: Option<(Taken, Bytes)>,
+    /// What came and has not been passed on. While there is any nothing more is read, and the upstream is held back.
+    held: Bytes,
+    /// The wait for the budget's share of its first bytes, and how many these are.
+    waiting: Option<(Taken, usize)>,
     is_over: bool,
 }
 
@@ -48,6 +50,7 @@ impl UpstreamBody {
             silence: None,
             budget,
             priority: Priority::default(),
+            held: Bytes::new(),
             waiting: None,
             is_over: false,
         }
@@ -56,6 +59,29 @@ impl UpstreamBody {
     /// From now on the bytes are taken from the budget at this priority.
     pub fn set_priority(&mut self, priority: Priority) {
         self.priority = priority;
+        if let Some((taken, _)) = &mut self.waiting {
+            taken.set_priority(priority);
+        }
+    }
+
+    /// Whether bytes have come that wait for the budget: then it is no silence of the upstream if none are passed on.
+    pub fn holds_bytes(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The next part of what is held, as soon as the budget has its bytes. No silence of the upstream: it would send more.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.held.is_empty() {
+            return Poll::Ready(None);
+        }
+        let (taken, length) = self.waiting.get_or_insert_with(|| {
+            let length = self.held.len().min(self.budget.part());
+            (self.budget.take(length, self.priority), length)
+        });
+        ready!(Pin::new(taken).poll(context));
+        let length = *length;
+        self.waiting = None;
+        Poll::Ready(Some(self.held.split_to(length.min(self.held.len()))))
     }
 
     /// The next piece as the connection has it.
@@ -120,19 +146,14 @@ impl Stream for UpstreamBody {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some((taken, piece)) = &mut this.waiting {
-                ready!(Pin::new(taken).poll(context));
-                let piece = std::mem::take(piece);
-                this.waiting = None;
-                return Poll::Ready(Some(Ok(piece)));
+            if let Some(part) = ready!(this.poll_held(context)) {
+                return Poll::Ready(Some(Ok(part)));
             }
             if this.is_over {
                 return Poll::Ready(None);
             }
             match ready!(this.poll_piece(context)) {
-                Some(Ok(piece)) => {
-                    this.waiting = Some((this.budget.take(piece.len(), this.priority), piece));
-                }
+                Some(Ok(piece)) => this.held = piece,
                 Some(Err(fault)) => {
                     this.is_over = true;
                     return Poll::Ready(Some(Err(fault.at(&this.host))));

@@ -94,15 +94,10 @@ pub struct BlobAnswer {
 impl Upstream {
     /// Prepares everything; nothing is sent yet.
     pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
-        let first = shared(&options, Address::new(&options.url)?)?;
-        let others = options.alternates.iter().map(|url| {
-            let address = Address::new(url).map_err(|error| match error {
-                UpstreamSetupError::Url(why) => UpstreamSetupError::Alternate(why),
-                other => other,
-            })?;
-            warn_of_plain_text(&options, &address);
-            shared(&options, address)
-        });
+        let settings = Settings(options);
+        let first = settings.address(Address::new(&settings.0.url)?)?;
+        let others = settings.0.alternates.iter();
+        let others = others.map(|url| settings.alternate(url));
         let others = others.collect::<Result<_, _>>()?;
         Ok(Self {
             addresses: Arc::new(Addresses::new(first, others)),
@@ -139,9 +134,10 @@ impl Upstream {
     }
 
     /// How long the upstream is left alone yet, since it said 429: until then every question that needs it is answered
-    /// [`Fault::RateLimited`](super::Fault::RateLimited) without a dial. Of several addresses it is the first that counts.
+    /// [`Fault::RateLimited`](super::Fault::RateLimited) without a dial. Of several addresses it is the one that would be asked
+    /// now.
     pub fn paused_for(&self) -> Option<Duration> {
-        self.addresses.first().gates.paused_for()
+        self.addresses.asked_first().gates.paused_for()
     }
 
     /// Whether a registry answers there now, whatever it thinks of us: a challenge, a refusal, too many requests, no such
@@ -246,29 +242,39 @@ impl Upstream {
     }
 }
 
-/// What one address needs of its own.
-fn shared(options: &UpstreamOptions, address: Address) -> Result<Shared, UpstreamSetupError> {
-    let rules =
-        RealmRules::new(address.url(), &options.realms).map_err(UpstreamSetupError::Realm)?;
-    let dialer = Dialer::new(options, address.url(), &rules)?;
-    let tokens = Tokens::new(options.credentials.clone(), rules);
-    Ok(Shared {
-        address: Arc::new(address),
-        dialer: Arc::new(dialer),
-        tokens: Arc::new(tokens),
-        gates: Arc::default(),
-        budget: options.budget.clone(),
-        sender: Sender::new(options.pseudonym.clone(), &Asker::default()),
-        is_cistern: Arc::default(),
-    })
-}
+/// What is configured for all addresses alike.
+struct Settings(UpstreamOptions);
 
-/// Whoever lists an address without encryption beside one that has it may have meant it, but should know.
-fn warn_of_plain_text(options: &UpstreamOptions, alternate: &Address) {
-    let is_plain = |url: &Url| url.scheme() == "http";
-    let is_given = options.credentials.is_given();
-    if is_given && is_plain(alternate.url()) && !is_plain(&options.url) {
-        tracing::warn!(alternate = %alternate.label(), "proxy.alternates: the credentials may go there unencrypted, by http://");
+impl Settings {
+    /// What one address needs of its own.
+    fn address(&self, address: Address) -> Result<Shared, UpstreamSetupError> {
+        let options = &self.0;
+        let rules =
+            RealmRules::new(address.url(), &options.realms).map_err(UpstreamSetupError::Realm)?;
+        let dialer = Dialer::new(options, address.url(), &rules)?;
+        let tokens = Tokens::new(options.credentials.clone(), rules);
+        Ok(Shared {
+            address: Arc::new(address),
+            dialer: Arc::new(dialer),
+            tokens: Arc::new(tokens),
+            gates: Arc::default(),
+            budget: options.budget.clone(),
+            sender: Sender::new(options.pseudonym.clone(), &Asker::default()),
+            is_cistern: Arc::default(),
+        })
+    }
+
+    /// Whoever lists an address without encryption beside one that has it may have meant it, but should know.
+    fn alternate(&self, url: &Url) -> Result<Shared, UpstreamSetupError> {
+        let address = Address::new(url).map_err(|error| match error {
+            UpstreamSetupError::Url(why) => UpstreamSetupError::Alternate(why),
+            other => other,
+        })?;
+        let is_plain = |url: &Url| url.scheme() == "http";
+        if self.0.credentials.is_given() && is_plain(address.url()) && !is_plain(&self.0.url) {
+            tracing::warn!(alternate = %address.label(), "proxy.alternates: the credentials may go there unencrypted, by http://");
+        }
+        self.address(address)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use cistern_oci::{
-    MANIFEST_ACCEPT, MANIFEST_SIZE_LIMIT, Manifest, Reference, RepositoryName, Resource,
+    Digest, MANIFEST_ACCEPT, MANIFEST_SIZE_LIMIT, Manifest, Reference, RepositoryName, Resource,
 };
 use http::Method;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
@@ -50,6 +50,43 @@ impl Shared {
         which: &Reference,
         heard: &Heard,
     ) -> Result<FetchedManifest, UpstreamError> {
+        let (fetched, named) = self.get_named(of, which, heard).await?;
+        let differing = named.filter(|named| *named != fetched.manifest.digest);
+        match (which, differing) {
+            (Reference::Tag(_), Some(named)) => self.either(of, fetched, named, heard).await,
+            (Reference::Tag(_), None) | (Reference::Digest(_), _) => Ok(fetched),
+        }
+    }
+
+    /// The answer to a tag whose digest header names other bytes than came: the header is wrong, as some upstreams' are, or the
+    /// bytes are. Asking by the named digest tells which. Only where the upstream does not know it, the bytes are believed.
+    async fn either(
+        &self,
+        of: &RepositoryName,
+        came: FetchedManifest,
+        named: Digest,
+        heard: &Heard,
+    ) -> Result<FetchedManifest, UpstreamError> {
+        let by_digest = Reference::Digest(named);
+        let ask = self.ask_manifest(Method::GET, of, &by_digest, heard);
+        match retrying(|| self.fetch_manifest(&ask, &by_digest)).await {
+            Ok((fetched, _)) => Ok(fetched),
+            Err(failure)
+                if failure.is_refusal || matches!(failure.error.fault, Fault::NotFound(_)) =>
+            {
+                Ok(came)
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    /// A manifest, and the digest that its answer names.
+    async fn get_named(
+        &self,
+        of: &RepositoryName,
+        which: &Reference,
+        heard: &Heard,
+    ) -> Result<(FetchedManifest, Option<Digest>), UpstreamError> {
         let ask = self.ask_manifest(Method::GET, of, which, heard);
         retrying(|| self.fetch_manifest(&ask, which))
             .await
@@ -69,7 +106,6 @@ impl Shared {
             repository: of,
             purpose: Purpose::Pull,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFEST_ACCEPT))]),
-            wants_part: false,
             is_of_blob: false,
             may_leave: true,
             may_renew: true,
@@ -82,7 +118,7 @@ impl Shared {
         &self,
         ask: &Ask<'_>,
         which: &Reference,
-    ) -> Result<FetchedManifest, Failure> {
+    ) -> Result<(FetchedManifest, Option<Digest>), Failure> {
         let arrival = self.send(ask).await?;
         self.read_manifest(arrival, which)
             .await
@@ -93,7 +129,7 @@ impl Shared {
         &self,
         arrival: Arrival,
         which: &Reference,
-    ) -> Result<FetchedManifest, UpstreamError> {
+    ) -> Result<(FetchedManifest, Option<Digest>), UpstreamError> {
         require_bare(&arrival)?;
         let too_large = answer::content_length(arrival.headers())
             .is_some_and(|length| length > MANIFEST_SIZE_LIMIT);
@@ -119,10 +155,13 @@ impl Shared {
             Reference::Tag(_) => Ok(Manifest::by_tag(named.as_ref(), content_type, bytes)),
         };
         match manifest {
-            Ok(manifest) => Ok(FetchedManifest {
-                manifest,
-                unconfirmed,
-            }),
+            Ok(manifest) => {
+                let fetched = FetchedManifest {
+                    manifest,
+                    unconfirmed,
+                };
+                Ok((fetched, named))
+            }
             Err(why) => {
                 refused.fault = Fault::Invalid(why);
                 Err(refused)

@@ -11,6 +11,7 @@ mod budget;
 mod client;
 mod dial;
 mod error;
+mod exchange;
 mod heard;
 mod identity;
 mod link;
@@ -18,6 +19,7 @@ mod manifests;
 mod options;
 mod pages;
 mod pause;
+mod rates;
 mod redirect;
 mod referrers;
 mod resolve;
@@ -28,11 +30,12 @@ mod tls;
 mod token;
 
 pub use body::UpstreamBody;
-pub use budget::{Budget, Priority, Taken};
+pub use budget::{Budget, BudgetUse, Priority, Taken};
 pub use client::{
     BlobAnswer, BlobHead, FetchedManifest, ManifestHead, Part, TagListing, Unconfirmed, Upstream,
 };
 pub use error::{Fault, LinkFault, Said, UpstreamError, UpstreamSetupError};
 pub use heard::Heard;
 pub use options::{ClientIdentity, Timeouts, UpstreamOptions};
+pub use rates::{RateNow, Rates};
 pub use referrers::{Referrer, ReferrersAnswer, read_referrers};

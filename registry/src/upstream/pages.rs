@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cistern_oci::MediaType;
 use tokio::time::Instant;
 use url::Url;
 
@@ -32,6 +33,8 @@ pub(super) struct Page {
     pub(super) next: Option<Url>,
     /// Whether it comes from a cache that could not confirm it.
     pub(super) unconfirmed: bool,
+    /// The type it says it has.
+    pub(super) content_type: Option<MediaType>,
     error: UpstreamError,
 }
 
@@ -95,6 +98,7 @@ impl Shared {
             .transpose();
         let next = next.map_err(|why| arrival.fault(Fault::Invalid(why)))?;
         let unconfirmed = answer::unconfirmed(arrival.headers()).is_some();
+        let content_type = answer::content_type(arrival.headers()).map(MediaType::new);
         let error = arrival.fault(Fault::Invalid(String::new()));
         let body = UpstreamBody::new(arrival, None, self.idle(), self.budget.clone());
         let body = read_all(body, MOST_PAGE_BYTES).await?;
@@ -103,6 +107,7 @@ impl Shared {
             body,
             next,
             unconfirmed,
+            content_type,
             error,
         })
     }

@@ -1,8 +1,8 @@
 //! Asking what refers to a manifest: its signatures, attestations and whatever else names it as their subject.
 //!
 //! Everything is asked for without a filter (registries differ in what they make of one) and without leaving the upstream's
-//! host (GHCR sends such questions on to a place that only limits rates). Whatever is not a list of manifests is taken for "this
-//! registry does not serve referrers": what to do then is for others to decide.
+//! host (GHCR sends such questions on to a place that only limits rates). Whatever does not even claim to be a list of manifests is
+//! taken for "this registry does not serve referrers": what to do then is for others to decide.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -257,6 +257,10 @@ impl Shared {
             Err(failure) => return Err(failure.error),
         };
         let Some(mut list) = read_referrers(page.body.clone()).await else {
+            if page.content_type == Some(MediaType::oci_index()) {
+                // It has the API, and its answer was spoilt on its way. "No list" would be kept, and taken for "no signature".
+                return Err(page.invalid("sent a list of referrers that cannot be read"));
+            }
             return Ok(ReferrersAnswer::NotServed);
         };
         let (mut collected, mut walk) = (Collected::default(), Walk::from(&page));
@@ -299,7 +303,6 @@ impl Shared {
             repository: of,
             purpose: Purpose::Pull,
             headers: HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(INDEX))]),
-            wants_part: false,
             is_of_blob: false,
             may_leave: false,
             may_renew: true,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cistern_oci::RepositoryName;
 use http::Method;
-use http::header::{HeaderMap, HeaderValue, VIA};
+use http::header::{HeaderMap, HeaderValue, RANGE, VIA};
 use url::Url;
 
 use super::address::Address;
@@ -47,8 +47,6 @@ pub(super) struct Ask<'a> {
     pub(super) repository: &'a RepositoryName,
     pub(super) purpose: Purpose,
     pub(super) headers: HeaderMap,
-    /// Whether a part was asked for, so that 206 is an answer.
-    pub(super) wants_part: bool,
     /// Whether it is about a blob, which storage elsewhere may be asked for.
     pub(super) is_of_blob: bool,
     /// Whether redirects to other hosts are followed.
@@ -69,6 +67,13 @@ pub(super) struct Failure {
 
 /// No question needs more answers at one place: a challenge, a refused token from memory, a refused signature, the answer.
 const MOST_ROUNDS: usize = 5;
+
+impl Ask<'_> {
+    /// Whether a part is asked for, so that 206 is an answer.
+    fn wants_part(&self) -> bool {
+        self.headers.contains_key(RANGE)
+    }
+}
 
 impl Failure {
     /// A failure that asking in another way would not change.
@@ -127,9 +132,10 @@ impl Shared {
     /// see [`retrying`](super::retry::retrying).
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Arrival, Failure> {
         let registry = self.gates.registry.enter().await.map_err(Failure::of)?;
-        let storage = match ask.is_of_blob {
-            true => Some(self.gates.storage.enter().await.map_err(Failure::of)?),
-            false => None,
+        let storage = if ask.is_of_blob {
+            Some(self.gates.storage.enter().await.map_err(Failure::of)?)
+        } else {
+            None
         };
         let result = self.ask_in_rounds(ask).await;
         let outcome = result.as_ref().map_err(|failure| &failure.error);
@@ -147,7 +153,7 @@ impl Shared {
             let arrival = self.travel(ask, &permission).await?;
             match arrival.status() {
                 200 => return Ok(arrival),
-                206 if ask.wants_part => return Ok(arrival),
+                206 if ask.wants_part() => return Ok(arrival),
                 401 if !arrival.away => {
                     match self.challenged(ask, &permission, arrival.headers()).await? {
                         Some(better) => permission = better,

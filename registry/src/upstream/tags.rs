@@ -93,7 +93,6 @@ impl Shared {
             repository: of,
             purpose: Purpose::Tags,
             headers: HeaderMap::new(),
-            wants_part: false,
             is_of_blob: false,
             may_leave: true,
             may_renew: true,

@@ -93,9 +93,12 @@ async fn where_nobody_answers_the_first_is_named_and_how_it_failed() {
 async fn a_first_address_that_falls_silent_and_comes_back_is_not_asked_again_at_once() {
     let silent = Arc::new(AtomicBool::new(true));
     let falls = Arc::clone(&silent);
-    let first = Server::start(move |_| match falls.load(Ordering::SeqCst) {
-        true => ok(BODY).manner(Manner::Silent),
-        false => ok(BODY),
+    let first = Server::start(move |_| {
+        if falls.load(Ordering::SeqCst) {
+            ok(BODY).manner(Manner::Silent)
+        } else {
+            ok(BODY)
+        }
     })
     .await;
     let second = Server::start(|_| ok(BODY)).await;

@@ -134,9 +134,12 @@ async fn a_storage_that_limits_us_delays_blobs_only() {
     })
     .await;
     let target = storage.url();
-    let server = Server::start(move |seen| match seen.path().contains("/blobs/") {
-        true => reply(307).header("Location", format!("{target}/blob")),
-        false => ok(BODY),
+    let server = Server::start(move |seen| {
+        if seen.path().contains("/blobs/") {
+            reply(307).header("Location", format!("{target}/blob"))
+        } else {
+            ok(BODY)
+        }
     })
     .await;
     let upstream = anonymous(&server);

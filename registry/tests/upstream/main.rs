@@ -21,6 +21,7 @@ mod identity;
 mod limits;
 mod manifests;
 mod odd;
+mod rate;
 mod redirects;
 mod referrers;
 mod refresh_tokens;

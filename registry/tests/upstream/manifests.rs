@@ -148,15 +148,42 @@ async fn a_wrong_body_for_a_digest_is_refused_whatever_the_header_says() {
 
 #[tokio::test]
 async fn a_wrong_digest_header_for_a_tag_is_not_believed() {
-    let header = sha256(b"something else").to_string();
-    let server =
-        Server::start(move |_| ok(BODY).header("Docker-Content-Digest", header.clone())).await;
-    let found = anonymous(&server)
-        .get_manifest(&name("a"), &reference("1"), &Heard::default())
-        .await
-        .unwrap()
-        .manifest;
-    assert_eq!(found.digest, sha256(BODY.as_bytes()));
+    for status in [404, 400] {
+        let header = sha256(b"something else").to_string();
+        let server = Server::start(move |seen| match seen.path() {
+            "/v2/a/manifests/1" => ok(BODY).header("Docker-Content-Digest", header.clone()),
+            _ => reply(status),
+        })
+        .await;
+        let found = anonymous(&server)
+            .get_manifest(&name("a"), &reference("1"), &Heard::default())
+            .await
+            .unwrap()
+            .manifest;
+        assert_eq!(found.digest, sha256(BODY.as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_were_spoilt_under_a_tag_are_not_taken_for_a_manifest() {
+    let spoilt = BODY.replace("null", "true");
+    let (bytes, by_tag) = (spoilt.clone(), "/v2/a/manifests/1");
+    let server = Server::start(move |seen| {
+        let body = if seen.path() == by_tag { &*bytes } else { BODY };
+        ok(body).header("Docker-Content-Digest", sha256(BODY.as_bytes()).to_string())
+    })
+    .await;
+    let ask = async |server: &Server| {
+        let upstream = anonymous(server);
+        let (of, tag, heard) = (name("a"), reference("1"), Heard::default());
+        upstream.get_manifest(&of, &tag, &heard).await
+    };
+    assert_eq!(ask(&server).await.unwrap().manifest.bytes, BODY);
+    let server = Server::start(move |_| {
+        ok(spoilt.clone()).header("Docker-Content-Digest", sha256(BODY.as_bytes()).to_string())
+    })
+    .await;
+    assert!(invalid(ask(&server).await).contains(&sha256(BODY.as_bytes()).to_string()));
 }
 
 #[tokio::test]

@@ -257,8 +257,8 @@ async fn blob(upstream: &Upstream, of: &RepositoryName, part: Part) -> (u64, Vec
 async fn everything(upstream: &Upstream, persona: &Persona) -> Result<(), UpstreamError> {
     let (of, tag, heard) = (name("a/b"), reference("1"), Heard::default());
     let digest = sha256(MANIFEST.as_bytes());
-    let head = upstream.head_manifest(&of, &tag, &heard).await?;
-    assert_eq!(head.digest, Some(digest), "{}", persona.name);
+    let named = upstream.head_manifest(&of, &tag, &heard).await?;
+    assert_eq!(named.digest, Some(digest), "{}", persona.name);
     for which in [tag, reference(&digest.to_string())] {
         let fetched = upstream.get_manifest(&of, &which, &heard).await?;
         assert_eq!(fetched.manifest.bytes, MANIFEST, "{}", persona.name);

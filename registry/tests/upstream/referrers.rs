@@ -113,6 +113,19 @@ async fn whatever_is_no_index_means_that_there_is_no_such_api() {
 }
 
 #[tokio::test]
+async fn a_list_that_was_spoilt_on_its_way_is_not_taken_for_no_list() {
+    for body in [
+        "",
+        "\u{fffd}\"manifests\":[]}",
+        "{\"manifests\":[",
+        "{\"manifests\":[]} and more",
+    ] {
+        let server = Server::start(move |_| ok(body).header("Content-Type", INDEX)).await;
+        invalid(referrers(&server).await);
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_followed_on_the_upstreams_own_host_only() {
     let other = Server::start(|_| page(0..9)).await;
     let elsewhere = other.url().replace("127.0.0.1", "localhost");

@@ -54,13 +54,24 @@ impl Claimed {
 }
 
 impl Claims {
-    /// Takes a partial. `None`: it is being written.
-    pub(crate) fn take(&self, digest: &Digest) -> Option<Claim> {
+    /// Takes a partial to write it. `None`: it is somebody's.
+    fn take(&self, digest: &Digest) -> Option<Claim> {
+        self.take_as(digest, Claimed::default())
+    }
+
+    /// Takes a partial for a moment. `None`: it is somebody's.
+    pub(crate) fn take_shortly(&self, digest: &Digest) -> Option<Claim> {
+        let claimed = Claimed::default();
+        claimed.is_ending();
+        self.take_as(digest, claimed)
+    }
+
+    fn take_as(&self, digest: &Digest, claimed: Claimed) -> Option<Claim> {
         let mut taken = self.taken.lock();
         if taken.contains_key(digest) {
             return None;
         }
-        let claimed = Arc::<Claimed>::default();
+        let claimed = Arc::new(claimed);
         taken.insert(*digest, Arc::clone(&claimed));
         Some(Claim {
             claims: self.clone(),
@@ -69,7 +80,7 @@ impl Claims {
         })
     }
 
-    /// As [`Claims::take`]; waits for one that will be free in a moment.
+    /// Takes a partial to write it; waits for one that will be free in a moment. `None`: it is being written.
     pub(crate) async fn take_soon(&self, digest: &Digest) -> Option<Claim> {
         loop {
             if let Some(claim) = self.take(digest) {

@@ -52,6 +52,7 @@ impl Core {
                 bytes -= old.bytes;
             }
         }
+        dropped.left = count as u64;
         Ok(dropped)
     }
 
@@ -66,10 +67,9 @@ impl Core {
         let now = self.now();
         let mut found = Vec::new();
         for digest in digests {
-            let Some(claim) = self.claims.take(&digest) else {
+            let Some(_claim) = self.claims.take_shortly(&digest) else {
                 continue;
             };
-            claim.claimed.is_ending();
             let is_whole = self.disk.facts(&self.layout.blob(&digest)).is_ok();
             match self.find_partial(&digest)? {
                 Some(partial) if !is_whole => found.push(Old {
@@ -85,10 +85,9 @@ impl Core {
 
     /// Whether it was removed; one that is being written is not.
     fn drop_partial(&self, digest: &Digest, dropped: &mut Dropped) -> Result<bool, StorageError> {
-        let Some(claim) = self.claims.take(digest) else {
+        let Some(_claim) = self.claims.take_shortly(digest) else {
             return Ok(false);
         };
-        claim.claimed.is_ending();
         dropped.count(self.remove_partial(digest)?);
         Ok(true)
     }

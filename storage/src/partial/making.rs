@@ -19,14 +19,14 @@ use super::{
 };
 use crate::{
     DiskFile, StorageError,
-    blob_writer::NewFile,
     core::{Core, if_there},
+    new_file::NewFile,
 };
 
 /// A file in the making. Dropped, a partial stays; a file beside one goes.
 pub(crate) enum Making {
     /// One that is gone on with when its writer is cut off.
-    Partial(PartialFile),
+    Partial(Box<PartialFile>),
     /// One that is not.
     Beside(Mutex<Option<NewFile>>, Digest),
 }
@@ -51,23 +51,13 @@ impl Making {
         size: Option<u64>,
     ) -> Result<(Self, DiskFile), StorageError> {
         core.still_held()?;
-        let path = core.layout.partial(&digest);
-        let open = core
-            .disk
-            .open_or_create(&path)
-            .map_err(|error| StorageError::io("open", &path, error))?;
-        // Before it is said that it is of this start of the machine.
-        if found.on_disk != found.length {
-            let cut = core.disk.set_length(&open, found.length);
-            cut.map_err(|error| StorageError::io("cut", &path, error))?;
-        }
-        let about = About {
-            size,
-            durable: found.durable(),
-            ..found.about.clone()
-        };
-        let mut journal = Journal::new(core, &digest, about);
-        journal.begin()?;
+        let opened = open_partial(core, &digest, found, size);
+        let (journal, open) = opened.inspect_err(|error| {
+            // What cannot be opened must not be in the way of the next one for ever.
+            if matches!(error, StorageError::Io { .. }) {
+                let _ = core.remove_partial(&digest);
+            }
+        })?;
         claim.claimed.has_written(found.length);
         claim.claimed.knows(size);
         let partial = PartialFile {
@@ -77,7 +67,7 @@ impl Making {
             is_told: AtomicBool::new(true),
             claim,
         };
-        Ok((Self::Partial(partial), open))
+        Ok((Self::Partial(Box::new(partial)), open))
     }
 
     /// Begins with nothing; beside another, if there is no claim.
@@ -101,7 +91,7 @@ impl Making {
         };
         partial.knows(size);
         let open = partial.create()?;
-        Ok((Self::Partial(partial), open))
+        Ok((Self::Partial(Box::new(partial)), open))
     }
 
     /// Begins again with nothing, in a new file.
@@ -141,25 +131,25 @@ impl Making {
         }
     }
 
-    /// So many bytes are written. From the first ones that are worth it, a kill leaves a partial.
-    pub(crate) fn has_written(&self, bytes: u64) -> Result<(), StorageError> {
-        let Self::Partial(partial) = self else {
-            return Ok(());
-        };
-        partial.claim.claimed.has_written(bytes);
-        if bytes < LEAST || partial.is_told.swap(true, Ordering::AcqRel) {
-            return Ok(());
+    /// So many bytes will be written. From the first ones that are worth it, a kill leaves a partial.
+    pub(crate) fn will_have(&self, bytes: u64) -> Result<(), StorageError> {
+        match self {
+            Self::Partial(partial) if bytes >= LEAST => partial.tell(),
+            _ => Ok(()),
         }
-        partial.journal.lock().begin()
+    }
+
+    /// So many bytes are written.
+    pub(crate) fn has(&self, bytes: u64) {
+        if let Some(claimed) = self.claimed() {
+            claimed.has_written(bytes);
+        }
     }
 
     /// The device has so many bytes: says so where it outlives a power cut.
     pub(crate) fn is_durable(&self, bytes: u64) -> Result<(), StorageError> {
         match self {
-            Self::Partial(partial) => {
-                partial.is_told.store(true, Ordering::Release);
-                partial.journal.lock().is_durable(bytes)
-            }
+            Self::Partial(partial) => partial.journal.lock().is_durable(bytes),
             Self::Beside(..) => Ok(()),
         }
     }
@@ -188,10 +178,45 @@ impl Making {
     }
 }
 
+/// Opens the two files of a partial.
+fn open_partial(
+    core: &Arc<Core>,
+    digest: &Digest,
+    found: &Found,
+    size: Option<u64>,
+) -> Result<(Journal, DiskFile), StorageError> {
+    let path = core.layout.partial(digest);
+    let open = core
+        .disk
+        .open_or_create(&path)
+        .map_err(|error| StorageError::io("open", &path, error))?;
+    // Before it is said that it is of this start of the machine.
+    if found.on_disk != found.length {
+        let cut = core.disk.set_length(&open, found.length);
+        cut.map_err(|error| StorageError::io("cut", &path, error))?;
+    }
+    let about = About {
+        size,
+        durable: found.durable(),
+        ..found.about.clone()
+    };
+    let mut journal = Journal::new(core, digest, about);
+    journal.begin()?;
+    Ok((journal, open))
+}
+
 impl PartialFile {
     fn knows(&self, size: Option<u64>) {
         self.claim.claimed.knows(size);
         self.journal.lock().knows(size);
+    }
+
+    /// Makes a partial of the file, if that is not done yet.
+    fn tell(&self) -> Result<(), StorageError> {
+        if self.is_told.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.journal.lock().begin()
     }
 
     /// Creates the file, in the place of what is there. Whoever reads that goes on reading it.

@@ -54,6 +54,8 @@ pub struct Dropped {
     pub partials: u64,
     /// The bytes that came of them.
     pub bytes: u64,
+    /// How many are left, those that are being written not counted.
+    pub left: u64,
 }
 
 /// A partial on disk that is worth going on with.

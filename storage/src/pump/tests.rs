@@ -7,7 +7,11 @@ use crate::{
     CommitError, Options, Reserve, Storage, StorageError,
     faults::Operation,
     growing,
-    testing::{Place, Why, blob_path, drain, read, sha256, some_bytes, spawn, start, store, until},
+    layout::flat,
+    testing::{
+        Place, Why, append, append_rest, blob_path, drain, read, sha256, some_bytes, spawn, start,
+        store, until,
+    },
 };
 
 const ENOSPC: i32 = 28;
@@ -207,4 +211,33 @@ async fn a_blob_of_unknown_size_stops_at_the_reserve() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(matches!(failed, Some(StorageError::Full)), "{failed:?}");
+}
+
+#[tokio::test]
+async fn what_comes_while_a_partial_is_hashed_again_is_in_its_file_soon() {
+    let place = Place::new();
+    let storage = place.open().await;
+    let (bytes, kept) = (some_bytes(40_000_000, 9), 36_000_000);
+    let (mut writer, _blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
+    append(&mut writer, &bytes.slice(..kept)).await;
+    writer.suspend("link is down").await;
+    let before = place.disk.asked().len();
+    let (mut writer, _blob) = start(&storage, sha256(&bytes), Some(bytes.len() as u64)).await;
+    // In the file before all of the partial was hashed.
+    writer
+        .append(bytes.slice(kept..kept + 300_000))
+        .await
+        .unwrap();
+    let part = flat(&sha256(&bytes)) + ".part";
+    let of_part = || {
+        let asked = place.disk.asked().into_iter().skip(before);
+        let of_part = asked.filter(|asked| asked.path.to_string_lossy().ends_with(&part));
+        of_part.map(|asked| asked.operation).collect::<Vec<_>>()
+    };
+    until("it is written", || of_part().contains(&Operation::Write)).await;
+    append_rest(writer, &bytes).await.unwrap();
+    let asked = of_part();
+    let written = asked.iter().position(|asked| *asked == Operation::Write);
+    let hashed = asked.iter().rposition(|asked| *asked == Operation::Read);
+    assert!(written < hashed, "{asked:?}");
 }

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 
 pub(crate) use self::left::{History, write};
-use crate::{Disk, DiskFile, FileFacts, RealDisk, Space};
+use crate::{Disk, DiskFile, FileFacts, RealDisk, Space, faults::FaultyDisk};
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,10 @@ impl Disk for RememberingDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.real.space(path)
+    }
+
+    fn boot(&self) -> Option<String> {
+        FaultyDisk::default().boot()
     }
 
     fn lock(&self, file: &DiskFile) -> io::Result<()> {

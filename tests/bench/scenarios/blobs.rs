@@ -3,6 +3,7 @@
 use super::warm::{Warm, figure};
 use crate::figures::{Figure, Goal};
 use crate::options::Options;
+use crate::placement::Placement;
 use crate::upstream::Thing;
 
 /// How many different ones are read in turn.
@@ -16,7 +17,7 @@ pub(crate) fn run(options: &Options) -> Vec<Figure> {
         .collect();
     let paths: Vec<_> = things.iter().map(|(path, _)| path.clone()).collect();
     let warm = Warm::with(options, &things);
-    let rounds = warm.load(options, &paths, 16);
+    let rounds = warm.load(options, &paths, 16, Placement::Free);
     let what = "1 MiB blobs, 16 connections";
     vec![
         figure(what, "GB/s", Goal::AtLeastTimesNginx(0.8), &rounds, 0),

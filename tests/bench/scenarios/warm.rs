@@ -7,6 +7,7 @@ use tokio::runtime::Runtime;
 use crate::figures::{Figure, Goal, Spread};
 use crate::machine::cpu_seconds;
 use crate::options::Options;
+use crate::placement::Placement;
 use crate::reader::{self, fetch};
 use crate::rounds::{Rounds, rounds, turns};
 use crate::servers::{Nginx, Server, cistern_of, distribution_of, runtime};
@@ -76,6 +77,7 @@ impl Warm {
         options: &Options,
         paths: &[String],
         connections: usize,
+        placement: Placement,
     ) -> Rounds<Vec<[f64; 2]>> {
         let time = Duration::from_secs(options.seconds);
         rounds(options.rounds, &self.ids(), |round| {
@@ -83,7 +85,9 @@ impl Warm {
             for turn in turns(self.servers.len(), round) {
                 let server = &self.servers[turn];
                 let before = cpu_seconds(server.id());
-                let load = reader::load(server.address(), paths, connections, time);
+                let load = placement.run(server.id(), || {
+                    reader::load(server.address(), paths, connections, time)
+                });
                 let gigabytes = load.bytes / 1e9;
                 values[turn] = [
                     gigabytes / load.seconds,
@@ -118,6 +122,7 @@ pub(crate) fn figure<const N: usize>(
         cistern: of(0),
         nginx: of(1),
         distribution: of(2),
+        distribution_says: None,
         noise: rounds.noise,
     }
 }

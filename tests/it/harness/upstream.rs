@@ -192,6 +192,19 @@ async fn answers_wait_stop_and_trickle() {
 }
 
 #[tokio::test]
+async fn a_trickle_becomes_a_stream_when_its_gate_is_opened() {
+    let (upstream, blob, path) = with_blob(100_000).await;
+    let gate = Gate::new();
+    let crawling = Answer::held().at_rate_until(1, &gate);
+    upstream.on_next(1, "GET", &path, crawling);
+    let mut opened = get(&path).open(&upstream.host()).await.unwrap();
+    assert_eq!(opened.read(1).await, blob.bytes.slice(..1));
+    assert!(upstream.bytes_sent() < 10);
+    gate.open();
+    assert_eq!(opened.finish().await.body, blob.bytes.slice(1..));
+}
+
+#[tokio::test]
 async fn rules_apply_in_order_and_are_used_up() {
     let (upstream, _, path) = with_blob(10).await;
     let down = upstream.on_next(2, "GET", &path, Answer::status(503));

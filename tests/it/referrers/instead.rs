@@ -86,7 +86,12 @@ async fn an_upstream_that_limits_or_fails_has_not_said_that_there_is_nothing() {
     for status in [429, 500, 502, 503] {
         let scene = Scene::warm(ALWAYS).await;
         let path = path(scene.image.digest());
-        let rule = scene.upstream.on("GET", &path, Answer::status(status));
+        let answered = match status {
+            // A pause of a second, for all questions.
+            429 => Answer::status(429).header("Retry-After", "1"),
+            _ => Answer::status(status),
+        };
+        let rule = scene.upstream.on("GET", &path, answered);
         let refused = scene.get(&path).await;
         assert_refused(
             &refused,
@@ -110,10 +115,15 @@ async fn an_upstream_that_limits_or_fails_has_not_said_that_there_is_nothing() {
         let rule = scene
             .upstream
             .on("GET", &self::path(&other), answer(&many(2)));
-        assert_eq!(listed(&scene.get(&self::path(&other)).await), many(2));
+        let other = self::path(&other);
+        eventually("a list", SOON, || async {
+            scene.get(&other).await.status == 200
+        })
+        .await;
+        assert_eq!(listed(&scene.get(&other).await), many(2));
         rule.remove();
         scene.upstream.on("GET", QUESTIONS, Answer::status(status));
-        let stale = scene.get(&self::path(&other)).await;
+        let stale = scene.get(&other).await;
         assert_eq!(listed(&stale), many(2));
         assert!(is_stale(&stale), "{status}");
     }

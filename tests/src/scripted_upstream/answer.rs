@@ -12,7 +12,7 @@ use crate::images::gzip;
 
 mod plan;
 
-pub(super) use plan::{Before, Plan, Point};
+pub(super) use plan::{Before, Plan, Point, Rate};
 
 /// How a connection ends in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ enum Twist {
     RemoveHeader(String),
     Before(Before),
     At(usize, Point),
-    Rate(u64),
+    Rate(Rate),
     Flip(usize),
     Shorten(usize),
     Lengthen(Bytes),
@@ -216,7 +216,19 @@ impl Answer {
     /// Sends the body at about this many bytes per second.
     #[must_use]
     pub fn at_rate(self, bytes_per_second: u64) -> Self {
-        self.and(Twist::Rate(bytes_per_second))
+        self.and(Twist::Rate(Rate {
+            bytes_per_second,
+            until: None,
+        }))
+    }
+
+    /// Sends the body at about this many bytes per second, and as fast as it can from when the gate is opened.
+    #[must_use]
+    pub fn at_rate_until(self, bytes_per_second: u64, gate: &Gate) -> Self {
+        self.and(Twist::Rate(Rate {
+            bytes_per_second,
+            until: Some(gate.clone()),
+        }))
     }
 
     /// Inverts one byte of the content (counted in the whole content, whatever range is asked for).

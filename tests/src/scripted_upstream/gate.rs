@@ -56,8 +56,18 @@ impl Gate {
         .await;
     }
 
+    /// Whether it lets through what comes now.
+    pub fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
     pub(super) async fn pass(&self) {
         self.reached.fetch_add(1, Ordering::SeqCst);
+        self.opened().await;
+    }
+
+    /// Waits until it is open, without coming to it.
+    pub(super) async fn opened(&self) {
         let mut open = self.open.subscribe();
         open.wait_for(|open| *open).await.ok();
     }

@@ -1,7 +1,7 @@
 //! The wire: reads requests and writes planned answers, byte by byte.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -111,8 +111,11 @@ async fn write_body<W: Wire>(wire: &mut W, plan: Plan, recorded: &Recorded) -> R
         let until_point = points
             .peek()
             .map_or(usize::MAX, |(offset, _)| offset - sent);
-        let paced = plan.rate.map_or(PIECE, |rate| {
-            usize::try_from(rate / 20).unwrap_or(PIECE).max(1)
+        let rate = plan.rate.as_ref().filter(|rate| rate.holds());
+        let paced = rate.map_or(PIECE, |rate| {
+            usize::try_from(rate.bytes_per_second / 20)
+                .unwrap_or(PIECE)
+                .max(1)
         });
         let piece = body.split_to(body.len().min(until_point).min(paced).min(PIECE));
         if plan.chunked {
@@ -129,9 +132,8 @@ async fn write_body<W: Wire>(wire: &mut W, plan: Plan, recorded: &Recorded) -> R
             .progress
             .bytes
             .fetch_add(piece.len() as u64, Ordering::SeqCst);
-        if let Some(rate) = plan.rate {
-            let due = Duration::from_micros(sent as u64 * 1_000_000 / rate.max(1));
-            tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+        if let Some(rate) = rate {
+            rate.wait(sent, began.elapsed()).await;
         }
     }
     if plan.chunked {

@@ -103,6 +103,12 @@ impl Health {
         }
     }
 
+    /// `ok`, or what is told about the store.
+    pub(super) async fn told(&self) -> String {
+        let store = self.store().await;
+        store.map_or_else(|why| why.to_string(), |()| "ok".to_owned())
+    }
+
     /// Whether the store can be read and written. A full one serves what it holds, and a restart would make no room.
     async fn store(&self) -> Looked {
         if let Some((at, look)) = &*self.last_look.lock()

@@ -11,6 +11,7 @@ use crate::metrics::CONTENT_TYPE;
 
 /// Everything that is counted, as OpenMetrics text.
 pub(crate) async fn page(State(http): State<Arc<Http>>) -> impl IntoResponse {
+    http.about.show(&http.metrics);
     (
         [(header::CONTENT_TYPE, CONTENT_TYPE)],
         http.metrics.render(),

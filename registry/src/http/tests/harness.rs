@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::WhenGone;
-use crate::http::admin::{Health, Told};
-use crate::http::{Access, AccessOptions, Http, Limits, Listening, Places, Settings, Stopping};
+use crate::http::admin::{About, Health, LinkUse, Told};
+use crate::http::{
+    Access, AccessOptions, Failures, Http, Limits, Listening, Places, Settings, Stopping,
+};
 use crate::metrics::Metrics;
 use crate::pull::{Downloading, LinkReport, LinkState, Pull, PullOptions, StaleTag, TagPolicy};
 use crate::push::{Push, PushOptions};
@@ -99,6 +101,8 @@ impl Running {
             health: health(setup.store_is_ill),
             access: Access::new(AccessOptions::default()),
             settings: setup.settings,
+            about: About::new(String::new(), LinkUse::default, Arc::new(SystemClock)),
+            failures: Failures::default(),
         };
         let admin = root.path().join("admin.sock");
         let debug = setup.with_debug.then_some("127.0.0.1:0");

@@ -91,7 +91,9 @@ impl Download {
                 Err(error) => {
                     if matches!(
                         error.fault,
-                        Fault::Unreachable { .. } | Fault::RateLimited { .. }
+                        Fault::Unreachable { .. }
+                            | Fault::RateLimited { .. }
+                            | Fault::Unavailable { .. }
                     ) {
                         away.push(host.into());
                     }

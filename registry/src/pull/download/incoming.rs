@@ -63,7 +63,7 @@ impl<'a> Incoming<'a> {
                     self.body.set_priority(Priority::Interactive);
                 }
                 () = &mut self.returned => {
-                    if self.heard.elapsed() > QUIET {
+                    if self.heard.elapsed() > QUIET && !self.body.holds_bytes() {
                         return Err(Stop::Upstream(self.left_behind()));
                     }
                     self.returned = Self::returned(self.download, self.mirror);

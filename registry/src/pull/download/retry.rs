@@ -70,11 +70,11 @@ impl Meaning {
 }
 
 /// Whether it is the question for a part that is refused, so that the whole may be given: ranges are not understood, or answered
-/// with another part.
+/// with another part. Who is refused access (401, 403) is told nothing about parts, and the whole would be sent twice over the link.
 pub(super) fn refuses_parts(fault: &Fault) -> bool {
     match fault {
         Fault::Invalid(_) => true,
-        Fault::Status(status) => matches!(status, 400..=407 | 409..=428 | 430..=499 | 501),
+        Fault::Status(status) => matches!(status, 400 | 405..=407 | 409..=428 | 430..=499 | 501),
         Fault::NotFound(_)
         | Fault::CredentialsRefused { .. }
         | Fault::RateLimited { .. }
@@ -132,5 +132,15 @@ mod tests {
         assert_eq!(of(&[gone.clone(), down.clone()]), Meaning::NoLink);
         let wait = Meaning::NotNow(Duration::from_secs(7));
         assert_eq!(of(&[gone, busy, down]), wait);
+    }
+
+    #[test]
+    fn only_who_turns_down_the_part_is_asked_for_the_whole() {
+        for status in [400, 405, 416, 501] {
+            assert!(refuses_parts(&Fault::Status(status)), "{status}");
+        }
+        for status in [401, 403, 404, 408, 429, 500, 503] {
+            assert!(!refuses_parts(&Fault::Status(status)), "{status}");
+        }
     }
 }

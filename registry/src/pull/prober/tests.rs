@@ -1,11 +1,16 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cistern_storage::SystemClock;
+use cistern_storage::{Options, Storage, SystemClock};
 use parking_lot::Mutex;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::config::WhenGone;
 use crate::metrics::Metrics;
+use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
+use crate::upstream::UpstreamOptions;
 
 const HOST: &str = "registry.example";
 
@@ -102,6 +107,45 @@ async fn a_probe_that_meets_silence_is_given_up() {
     let limit = Duration::from_secs(12);
     assert!(timeout(limit, probing).await.is_err());
     assert_eq!(links.state(HOST), LinkState::Offline);
+}
+
+#[tokio::test]
+async fn who_watches_a_link_stops_with_the_server() {
+    let root = tempfile::tempdir().unwrap();
+    let storage = Storage::open(Options::new(root.path())).await.unwrap();
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let pull = Pull::new(PullOptions {
+        storage,
+        tasks: tasks.clone(),
+        clock: Arc::new(SystemClock),
+        metrics: Arc::new(Metrics::new()),
+        policy: TagPolicy {
+            check_every: Duration::from_secs(30),
+            check_every_of_cistern: Duration::from_secs(5),
+            when_gone: WhenGone::Keep,
+            strict: Vec::new(),
+        },
+        check_deadline: Duration::from_secs(3),
+        downloading: Downloading {
+            at_once: 1,
+            hold: Duration::from_secs(1),
+            hold_limit: 1,
+            read_ahead: false,
+        },
+        stop: stop.clone(),
+    });
+    // Nobody listens there: the port of a socket that is gone.
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let upstream = Upstream::new(UpstreamOptions::new(url.parse().unwrap())).unwrap();
+    pull.watch_link(&upstream, stop.clone());
+    pull.links().note_silence(upstream.host());
+    tasks.close();
+    stop.cancel();
+    timeout(Duration::from_secs(20), tasks.wait())
+        .await
+        .unwrap();
 }
 
 #[test]

@@ -25,6 +25,34 @@ pub(in crate::scripted_upstream) enum Point {
     Cut(Cut),
 }
 
+/// How fast the body goes.
+#[derive(Clone)]
+pub(in crate::scripted_upstream) struct Rate {
+    pub(in crate::scripted_upstream) bytes_per_second: u64,
+    /// It holds until this gate is opened.
+    pub(in crate::scripted_upstream) until: Option<Gate>,
+}
+
+impl Rate {
+    /// Whether it holds now.
+    pub(in crate::scripted_upstream) fn holds(&self) -> bool {
+        !self.until.as_ref().is_some_and(Gate::is_open)
+    }
+
+    /// Waits until `sent` bytes are due that began to be sent so long ago, or the gate is opened.
+    pub(in crate::scripted_upstream) async fn wait(&self, sent: usize, for_long: Duration) {
+        let due = Duration::from_micros(sent as u64 * 1_000_000 / self.bytes_per_second.max(1));
+        let pause = tokio::time::sleep(due.saturating_sub(for_long));
+        match &self.until {
+            None => pause.await,
+            Some(gate) => tokio::select! {
+                () = pause => {}
+                () = gate.opened() => {}
+            },
+        }
+    }
+}
+
 /// Everything the wire must know.
 pub(in crate::scripted_upstream) struct Plan {
     pub(in crate::scripted_upstream) before: Vec<Before>,
@@ -33,7 +61,7 @@ pub(in crate::scripted_upstream) struct Plan {
     pub(in crate::scripted_upstream) body: Bytes,
     pub(in crate::scripted_upstream) chunked: bool,
     pub(in crate::scripted_upstream) points: Vec<(usize, Point)>,
-    pub(in crate::scripted_upstream) rate: Option<u64>,
+    pub(in crate::scripted_upstream) rate: Option<Rate>,
     pub(in crate::scripted_upstream) closes: bool,
     pub(in crate::scripted_upstream) silent: bool,
 }
@@ -154,7 +182,7 @@ pub(super) fn make(mut found: Found, twists: &[Twist], request: &Request) -> Pla
         points: points(twists),
         rate: last_of(twists, |twist| {
             if let Twist::Rate(rate) = twist {
-                Some(*rate)
+                Some(rate.clone())
             } else {
                 None
             }
