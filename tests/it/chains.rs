@@ -132,7 +132,7 @@ async fn a_blob_whose_top_link_is_lost_on_the_way_is_one_whole_answer_at_the_bot
     let (large, size) = (Item::random(8, 4_000_000), 4_000_000);
     upstream.hold_blob(&large, REPOSITORY);
     let path = blob(&large.digest);
-    let cut = Answer::held().cut_at(size / 2, Cut::Reset);
+    let cut = Answer::held().cut_at(size / 2, Cut::Fin);
     upstream.on_next(1, "GET", &path, cut);
     upstream.on_next(4, "GET", &path, Answer::hang_up(Cut::Fin));
     let answer = get(&path).send(&tower.bottom.host()).await;

@@ -109,6 +109,24 @@ fn what_an_upstream_refused_says_what_it_said_and_when_to_come_back() {
         ),
         (
             upstream(
+                Fault::Invalid("a digest that its body does not have".to_owned()),
+                0,
+            ),
+            r#"503 UNAVAILABLE mcr.example sent an answer that cannot be used: a digest that its body does not have | {"cause":"invalid","upstream":"mcr.example"} | retry-after: 5"#,
+        ),
+        (
+            upstream(unreachable(LinkFault::Dns), 0),
+            r#"503 UNAVAILABLE mcr.example could not be reached: its name cannot be resolved | {"cause":"dns","upstream":"mcr.example"} | retry-after: 5"#,
+        ),
+    ]);
+}
+
+#[test]
+fn what_a_cache_above_cannot_give_says_when_to_come_back() {
+    let upstream = |fault, ago| PullError::Upstream(asked(fault, ago));
+    check([
+        (
+            upstream(
                 Fault::Unavailable {
                     retry_after: Duration::from_secs(40),
                 },
@@ -137,17 +155,6 @@ fn what_an_upstream_refused_says_what_it_said_and_when_to_come_back() {
                 4,
             ),
             r#"503 UNAVAILABLE mcr.example answered 503 and when to ask again, 4 s ago | {"cause":"status","status":503,"upstream":"mcr.example"} | retry-after: 300"#,
-        ),
-        (
-            upstream(
-                Fault::Invalid("a digest that its body does not have".to_owned()),
-                0,
-            ),
-            r#"503 UNAVAILABLE mcr.example sent an answer that cannot be used: a digest that its body does not have | {"cause":"invalid","upstream":"mcr.example"} | retry-after: 5"#,
-        ),
-        (
-            upstream(unreachable(LinkFault::Dns), 0),
-            r#"503 UNAVAILABLE mcr.example could not be reached: its name cannot be resolved | {"cause":"dns","upstream":"mcr.example"} | retry-after: 5"#,
         ),
     ]);
 }
