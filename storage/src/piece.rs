@@ -47,7 +47,7 @@ pub struct FilePiece {
 
 impl FilePiece {
     /// No piece is longer, in bytes.
-    pub const LONGEST: usize = 1024 * 1024;
+    pub const LONGEST: usize = 2 * 1024 * 1024;
 
     /// These bytes, if they are in memory; at most [`FilePiece::LONGEST`] of them.
     pub(crate) fn of(

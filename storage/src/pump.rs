@@ -165,14 +165,12 @@ impl<F: Clone + Send + Sync + 'static> Pump<F> {
             let file = &target.growth.file;
             let come: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
             target.making.will_have(written + come)?;
-            for chunk in chunks {
-                core.disk
-                    .write_at(file, &chunk, written)
-                    .map_err(|error| StorageError::io("write", file.path(), error))?;
-                if is_up_to_date {
-                    hasher.update(&chunk);
-                }
-                written += chunk.len() as u64;
+            core.disk
+                .write_pieces_at(file, &chunks, written)
+                .map_err(|error| StorageError::io("write", file.path(), error))?;
+            written += come;
+            for chunk in chunks.iter().filter(|_| is_up_to_date) {
+                hasher.update(chunk);
             }
             target.making.has(written);
             Ok((hasher, written))

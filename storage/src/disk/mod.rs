@@ -15,6 +15,8 @@ use std::{
     time::SystemTime,
 };
 
+use bytes::Bytes;
+
 pub use self::real::RealDisk;
 
 /// An open file and the path it was opened under (for messages; the file may have been renamed since).
@@ -81,6 +83,16 @@ pub trait Disk: Send + Sync + 'static {
     fn create_new(&self, path: &Path) -> io::Result<DiskFile>;
     /// Writes all of `bytes` at an offset.
     fn write_at(&self, file: &DiskFile, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Writes all of these pieces one behind the other. In one go, if the system can: what is written in large pieces lies in memory
+    /// in large pieces, and is cheaper to send.
+    fn write_pieces_at(&self, file: &DiskFile, pieces: &[Bytes], offset: u64) -> io::Result<()> {
+        let mut offset = offset;
+        for piece in pieces {
+            self.write_at(file, piece, offset)?;
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
     /// Cuts or extends a file to a length.
     fn set_length(&self, file: &DiskFile, length: u64) -> io::Result<()>;
     /// Reads up to the length of `into`; 0 only at the end of the file. May wait for the device.
