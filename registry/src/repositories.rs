@@ -185,7 +185,8 @@ impl Repositories {
         self.upstream.is_none() || self.hosted.iter().any(|pattern| pattern.matches(name))
     }
 
-    fn knows(&self, namespace: &str, own_host: Option<&str>) -> bool {
+    /// Whether this host is a name of the upstream or of this registry.
+    pub fn knows(&self, namespace: &str, own_host: Option<&str>) -> bool {
         own_host.is_some_and(|host| host.eq_ignore_ascii_case(namespace))
             || self
                 .names

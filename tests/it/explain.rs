@@ -133,7 +133,7 @@ async fn a_ticket_about_an_image_that_was_not_found_ends_with_the_id_of_the_requ
         &[
             "now is told 404: manifest v2 is not known",
             &format!("{host} has never named a manifest for this tag here"),
-            &format!("{host} was asked for v2 "),
+            &format!("{host} was asked for `v2` "),
             "Requests that failed",
             "404  GET manifest v2 by 127.0.0.1",
             &format!("request id {id}"),

@@ -180,6 +180,22 @@ async fn an_upstream_that_ignores_ranges_is_read_from_its_beginning_and_no_byte_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_sends_the_same_bytes_again_and_again_is_left_alone_after_a_while() {
+    let (upstream, cache, blob, path) = chain_with_blob(24, 4 * MIB).await;
+    let always_cut = Answer::held()
+        .cut_at(3 * MIB, Cut::Fin)
+        .ranges(Ranges::Ignore);
+    let rule = upstream.on("GET", &path, always_cut);
+    let answer = get(&path).send(&cache.host()).await;
+    assert!(answer.body.len() < blob.bytes.len() && blob.bytes.starts_with(&answer.body));
+    // The first time, three times more, and the one in which it is noticed.
+    let sent = upstream.bytes_sent();
+    assert!(sent <= 5 * 3 * MIB as u64 + 64 * 1024, "{sent}");
+    rule.remove();
+    assert_blob(&get(&path).send(&cache.host()).await, &blob);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_with_another_part_than_was_asked_for_is_refused() {
     for (seed, lie) in [
         (20, Ranges::WrongStart),

@@ -110,7 +110,7 @@ fn rate(page: &StatusPage) -> String {
     let waiting = match (link.interactive_waiting, link.warm_waiting) {
         (0, 0) => String::new(),
         (wanted, warm) => format!(
-            "; {} wait for their share, {warm} more fetch ahead",
+            "; for their share wait {}, and {warm} more that fetch ahead",
             counted(wanted, "download")
         ),
     };
@@ -254,7 +254,7 @@ mod tests {
 cistern 1.0, up 2 h (since 2026-01-01T00:00:00Z)
 upstream   mcr.example is offline for 16 min (since 2026-01-01T02:00:00Z)
            last error: no connection
-rate       500 kB/s, by the window mon+tue 06:00-18:00; 2 downloads wait for their share, 1 more fetch ahead
+rate       500 kB/s, by the window mon+tue 06:00-18:00; for their share wait 2 downloads, and 1 more that fetch ahead
 store      /var/lib/registry is ok, 41.0 GB free of 100 GB, of which 5.00 GB stay free
 partials   2 unfinished blobs to be gone on with: 150 MB of them are here
 held       20 callers wait for the link with open connections

@@ -331,9 +331,10 @@ fn refused(
             RETRY_AFTER,
         ),
         Fault::Unreachable { link, detail: said } => {
+            let what = words::link(*link);
+            let said = if said == what { "" } else { said };
             let message = format!(
-                "{host} could not be reached: {}{}{ago}",
-                words::link(*link),
+                "{host} could not be reached: {what}{}{ago}",
                 words::in_brackets(said)
             );
             ApiError::unavailable(message, detail, RETRY_AFTER)

@@ -88,14 +88,18 @@ pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(text(headers, DATE)?).ok()
 }
 
+/// Nobody means more than a day, and more than the clock can count would be an error of ours.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 /// How long to wait: seconds, or a date compared with the same server's clock. A date in the past means no wait.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER)?;
     if let Some(seconds) = number(value) {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
     }
     let until = httpdate::parse_http_date(value).ok()?;
-    Some(until.duration_since(date(headers)?).unwrap_or_default())
+    let wait = until.duration_since(date(headers)?).unwrap_or_default();
+    Some(wait.min(LONGEST_WAIT))
 }
 
 /// What a 503 means: it may say when to come back.
@@ -249,6 +253,8 @@ mod tests {
         ]);
         assert_eq!(retry_after(&past), Some(Duration::ZERO));
         assert_eq!(retry_after(&headers(&[("retry-after", "soon")])), None);
+        let endless = headers(&[("retry-after", "18446744073709551615")]);
+        assert_eq!(retry_after(&endless), Some(Duration::from_hours(24)));
         assert_eq!(retry_after(&headers(&[])), None);
     }
 

@@ -252,12 +252,12 @@ pub(super) const KEYS: &[Key] = &[
     ours(
         "proxy.hold",
         "4m",
-        "How long a caller in the middle of a blob is held while the link is down; then its connection is cut.",
+        "How long a caller in the middle of a blob is held while the link is down; then its connection is cut. `0`: at once.",
     ),
     ours(
         "proxy.holdlimit",
         "100",
-        "How many callers are held at once; later ones are answered 503 or cut at once while the link is down.",
+        "How many callers are held at once; later ones are answered 503 or cut at once while the link is down. `0`: nobody is held.",
     ),
     ours(
         "proxy.rate",

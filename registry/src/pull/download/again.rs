@@ -25,7 +25,7 @@ impl Download {
                 return Err(End::Commit);
             }
             let meaning = Meaning::of_all(course.refusals.iter().map(|(_, error)| &error.fault));
-            let came = std::mem::take(&mut course.bytes_came);
+            let came = std::mem::take(&mut course.came);
             let pause = course.backoff.next(came);
             let until = match &course.failed {
                 // Nobody was asked yet, or the connection broke in the middle: it may do at once.
@@ -154,7 +154,7 @@ fn note(course: &mut Course, refusals: Refusals) -> Result<(), End> {
     Ok(())
 }
 
-fn suspend(why: &'static str, course: &Course) -> End {
+pub(super) fn suspend(why: &'static str, course: &Course) -> End {
     End::Suspend(
         why,
         DownloadFailed::Upstreams(course.refusals.clone().into()),

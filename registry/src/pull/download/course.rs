@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::DownloadFailed;
 use super::ask::{Habits, StartAt};
 use super::failed::Refusals;
-use super::retry::Backoff;
+use super::retry::{Backoff, ENOUGH};
 use crate::metrics::ResumedAfter;
 use crate::pull::slots::Slot;
 use crate::repositories::Mirror;
@@ -22,8 +22,10 @@ pub(super) struct Course {
     pub(super) slot: Option<Slot>,
     pub(super) habits: Habits,
     pub(super) backoff: Backoff,
-    /// Whether bytes came since the last attempt.
-    pub(super) bytes_came: bool,
+    /// How many bytes came since the last attempt that were not here already.
+    pub(super) came: u64,
+    /// How many were sent once more since enough new ones came.
+    pub(super) passed_over: u64,
     /// When the last byte came that was not here already.
     pub(super) last_byte: Instant,
     /// Why it does not go on, while it does not.
@@ -53,7 +55,8 @@ impl Course {
             slot: Some(slot),
             habits,
             backoff: Backoff::new(),
-            bytes_came: true,
+            came: ENOUGH,
+            passed_over: 0,
             last_byte: Instant::now(),
             failed: None,
             refusals: Refusals::new(),

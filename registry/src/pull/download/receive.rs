@@ -3,15 +3,21 @@
 use cistern_storage::StorageError;
 
 use super::Download;
+use super::again::suspend;
 use super::ask::Answered;
 use super::course::{Course, End};
 use super::incoming::Incoming;
+use super::retry::ENOUGH;
 use crate::repositories::Mirror;
 use crate::upstream::{Fault, LinkFault, UpstreamError};
 use tokio::time::Instant;
 
 /// How often an upstream may name another size than before, until what came is given up.
 const CONTRADICTIONS: u32 = 3;
+
+/// How often what is here may be sent once more by an upstream that does not give parts, until it is left alone: the link is paid for
+/// by the byte.
+const REPEATED: u64 = 3;
 
 /// Why no more came in.
 pub(super) enum Stop {
@@ -50,7 +56,7 @@ impl Download {
         self.learn(course, &mirror, answer.size).await?;
         let Some(mut known) = course.writer.written().checked_sub(answer.first) else {
             // Less is there than was thought when it was asked for.
-            course.bytes_came = true;
+            course.came = ENOUGH;
             let what = "sent bytes from further on than those that are here";
             return Err(Stop::Upstream(broken(&mirror, what)));
         };
@@ -64,16 +70,30 @@ impl Download {
                 .min(piece.len());
             drop(piece.split_to(passed_over));
             known -= passed_over as u64;
+            course.passed_over += passed_over as u64;
+            if course.passed_over > REPEATED * course.writer.written() {
+                let what =
+                    "sends the same bytes again and again, and breaks off before new ones come";
+                course.broke(broken(&mirror, what));
+                return Err(Stop::End(suspend(
+                    "the same bytes come again and again",
+                    course,
+                )));
+            }
             if piece.is_empty() {
                 continue;
             }
+            let length = piece.len() as u64;
             course.writer.append(piece).await.map_err(|error| {
                 Stop::End(match error {
                     StorageError::TooLong { .. } => End::Discard(mirror.clone(), error),
                     other => End::Storage(other),
                 })
             })?;
-            course.bytes_came = true;
+            course.came += length;
+            if course.came >= ENOUGH {
+                course.passed_over = 0;
+            }
             course.last_byte = Instant::now();
         }
         match course.size {

@@ -7,6 +7,10 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 use crate::upstream::{Fault, LinkFault};
 
+/// So much has to come over a connection for the next one to be worth opening at once: one that brings a byte each time would be
+/// asked without a pause for ever.
+pub(super) const ENOUGH: u64 = 64 * 1024;
+
 /// The pauses between the attempts of one download.
 pub(super) struct Backoff(ExponentialBackoff);
 
@@ -22,9 +26,9 @@ impl Backoff {
         Self(delays.build())
     }
 
-    /// How long to wait now: not at all if bytes came since the last attempt.
-    pub(super) fn next(&mut self, bytes_came: bool) -> Duration {
-        if bytes_came {
+    /// How long to wait now: not at all if enough came since the last attempt.
+    pub(super) fn next(&mut self, came: u64) -> Duration {
+        if came >= ENOUGH {
             *self = Self::new();
             return Duration::ZERO;
         }
@@ -101,18 +105,18 @@ mod tests {
     #[test]
     fn a_download_goes_on_at_once_while_bytes_come_and_else_with_growing_patience() {
         let mut backoff = Backoff::new();
-        assert_eq!(backoff.next(true), Duration::ZERO);
+        assert_eq!(backoff.next(ENOUGH), Duration::ZERO);
         let mut least = Duration::from_millis(200);
         for _ in 0..20 {
-            let pause = backoff.next(false);
+            let pause = backoff.next(1);
             assert!(
                 pause >= least && pause <= Duration::from_secs(10),
                 "{pause:?}"
             );
             least = (least * 2).min(Duration::from_secs(5));
         }
-        assert_eq!(backoff.next(true), Duration::ZERO);
-        assert!(backoff.next(false) < Duration::from_millis(500));
+        assert_eq!(backoff.next(ENOUGH), Duration::ZERO);
+        assert!(backoff.next(1) < Duration::from_millis(500));
     }
 
     #[test]

@@ -103,10 +103,7 @@ impl Asked<'_> {
     /// Of a host in the image's name: whom it may mean.
     fn host_sentence(&self) -> Option<String> {
         let named = self.image.host.as_ref()?;
-        let repositories = &self.http.repositories;
-        let refused = repositories
-            .find(&self.image.repository, Some(named), None)
-            .is_err();
+        let refused = !self.http.repositories.knows(named, None);
         refused.then(|| {
             format!(
                 "{named} is taken for a name of this cache. A client that is sent here as to a mirror of {named} (it adds \
@@ -192,7 +189,10 @@ impl Asked<'_> {
             (Repository::Mirror(_), LinkState::Offline) => format!(
                 " from {host}, which cannot be reached: a child that asks for them waits, and then is told 503 or is cut"
             ),
-            (Repository::Mirror(_), LinkState::Online | LinkState::Degraded) => {
+            (Repository::Mirror(_), LinkState::Degraded) => format!(
+                " from {host}, which did not answer as it should when it was last asked, when a child asks for them"
+            ),
+            (Repository::Mirror(_), LinkState::Online) => {
                 format!(" from {host} when a child asks for them")
             }
         }
@@ -219,7 +219,7 @@ impl Asked<'_> {
         }
         for (reference, asked) in &self.explanation.refusals {
             said.push(format!(
-                "{} was asked for {reference} {} ago: {}. That is remembered for a few seconds.",
+                "{} was asked for `{reference}` {} ago: {}. That is remembered for a while.",
                 asked.error.host,
                 lasting(asked.ago),
                 asked.error.fault
