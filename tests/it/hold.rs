@@ -216,6 +216,20 @@ async fn a_download_that_nobody_waits_for_stops_while_the_link_is_down_and_the_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_nobody_waits_for_any_more_makes_room_for_one_that_somebody_waits_for() {
+    let mut scene = InTheMiddle::of(9, 1, &[("PROXY_DOWNLOADS", "1")]).await;
+    scene.callers.clear();
+    let other = Item::random(10, MIB);
+    scene.upstream.hold_blob(&other, REPOSITORY);
+    let answer = get(&blob_path(REPOSITORY, &other.digest)).send(&scene.cache.host());
+    assert_blob(&answer.await, &other);
+    // What came of the first is not lost.
+    assert_eq!(scene.get().await.status, 200);
+    kept(&scene.cache, &scene.blob.digest).await;
+    assert_eq!(part_gets(&scene.upstream, &scene.path), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_caller_that_leaves_while_the_link_is_down_ends_the_wait() {
     let mut scene = InTheMiddle::of(6, 2, &[]).await;
     scene.upstream.stop().await;

@@ -34,6 +34,14 @@ impl Slots {
         })))
     }
 
+    /// Whether a download that somebody waits for has none.
+    pub(super) fn are_wanted(&self) -> bool {
+        let queue = self.0.lock();
+        let is_wanted =
+            |waiting: &Waiting| !waiting.turn.is_closed() && waiting.crowd.present() > 0;
+        queue.waiting.iter().any(is_wanted)
+    }
+
     /// Waits for a slot. Whose crowd is largest when one is free gets it, the longest wait among equals.
     pub(super) async fn take(&self, crowd: &Crowd) -> Slot {
         loop {

@@ -36,7 +36,7 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        match open_regular(OpenOptions::new().read(true), path) {
+        match open_regular(OpenOptions::new().read(true), path, OFlags::empty()) {
             Err(error) if is_not_regular(&error) => {
                 tracing::warn!(path = %path.display(), %error, "what lies here counts as missing");
                 Err(io::Error::new(io::ErrorKind::NotFound, error))
@@ -48,7 +48,8 @@ impl Disk for RealDisk {
     fn open_or_create(&self, path: &Path) -> io::Result<DiskFile> {
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(true).truncate(false);
-        open_regular(&mut how, path)
+        // What is written to is a file of ours, never one elsewhere that a link leads to.
+        open_regular(&mut how, path, OFlags::NOFOLLOW)
     }
 
     fn create_new(&self, path: &Path) -> io::Result<DiskFile> {
@@ -202,10 +203,10 @@ impl Disk for RealDisk {
 }
 
 /// Opens a file, but never waits for whoever would write into a pipe.
-fn open_regular(how: &mut OpenOptions, path: &Path) -> io::Result<DiskFile> {
+fn open_regular(how: &mut OpenOptions, path: &Path, flags: OFlags) -> io::Result<DiskFile> {
     // Of a regular file the flag changes nothing.
     let file = how
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .custom_flags((OFlags::NONBLOCK | flags).bits().cast_signed())
         .open(path)?;
     if file.metadata()?.is_file() {
         return Ok(DiskFile::new(file, path.to_owned()));
@@ -239,6 +240,16 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
+
+    #[test]
+    fn what_a_link_leads_to_is_not_written_to() {
+        let place = tempfile::tempdir().unwrap();
+        let (elsewhere, link) = (place.path().join("elsewhere"), place.path().join("link"));
+        fs::write(&elsewhere, b"kept").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        assert!(RealDisk.open_or_create(&link).is_err());
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"kept");
+    }
 
     #[test]
     fn pieces_are_written_one_behind_the_other_however_many() {

@@ -141,7 +141,7 @@ impl Download {
 
     async fn ask(&self, mirror: &Mirror, part: Part) -> Result<BlobAnswer, UpstreamError> {
         let source = mirror.upstream.host();
-        if let Some(wait) = self.parts.suspects.refused_for(&self.digest, source) {
+        if let Some(wait) = self.parts.suspects.refused_for(&self.digest, mirror) {
             return Err(UpstreamError {
                 host: source.into(),
                 fault: Fault::Invalid(format!(

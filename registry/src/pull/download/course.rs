@@ -118,3 +118,11 @@ pub(super) enum End {
 pub(super) fn stopping() -> End {
     End::Suspend("the server stops", DownloadFailed::Interrupted)
 }
+
+/// Nobody reads this blob any more, and its slot would serve somebody who waits.
+pub(super) fn yielding() -> End {
+    End::Suspend(
+        "nobody waits for it, and others wait for its slot",
+        DownloadFailed::Interrupted,
+    )
+}

@@ -74,7 +74,7 @@ impl Download {
 
     fn suspect(&self, mirror: &Mirror, wrong: &dyn Display) {
         let source = mirror.upstream.host();
-        self.parts.suspects.note(&self.digest, source);
+        self.parts.suspects.note(&self.digest, mirror);
         self.count(mirror, DownloadOutcome::Mismatch);
         tracing::warn!(repository = %mirror.name, digest = %self.digest, upstream = source, reason = %wrong, "download refused");
     }

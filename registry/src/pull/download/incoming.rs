@@ -6,16 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::Download;
-use super::course::stopping;
+use super::course::{stopping, yielding};
 use super::receive::Stop;
 use crate::repositories::Mirror;
 use crate::upstream::{Fault, LinkFault, Priority, UpstreamBody, UpstreamError};
 
 /// After the link was down and is back, a body that was silent for longer than this is not waited for.
 const QUIET: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether anybody still waits for it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A body that brings less than this in a minute crawls: its connection is ill, or somebody wants to keep a slot busy. A new one
 /// goes on where it is left, so that nothing is lost by it.
@@ -60,6 +63,7 @@ pub(super) struct Incoming<'a> {
     returned: BoxFuture<'a, ()>,
     heard: Instant,
     minute: Minute,
+    looked: Instant,
 }
 
 impl<'a> Incoming<'a> {
@@ -74,6 +78,7 @@ impl<'a> Incoming<'a> {
             returned: Self::returned(download, mirror),
             heard: Instant::now(),
             minute: Minute::begin(),
+            looked: Instant::now(),
             download,
             mirror,
             body,
@@ -86,6 +91,9 @@ impl<'a> Incoming<'a> {
 
     /// The next piece; nothing after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.look()?;
+        }
         let piece = loop {
             tokio::select! {
                 biased;
@@ -95,6 +103,7 @@ impl<'a> Incoming<'a> {
                     self.joined = None;
                     self.body.set_priority(Priority::Interactive);
                 }
+                () = sleep_until(self.looked + LOOK_EVERY) => self.look()?,
                 () = &mut self.returned => {
                     if self.heard.elapsed() > QUIET && !self.body.holds_bytes() {
                         // The link was down and is back.
@@ -120,6 +129,22 @@ impl<'a> Incoming<'a> {
             self.note(&error);
             Stop::Upstream(error)
         })
+    }
+
+    /// Whoever left may come again, so it goes on; but behind those that wait, for the link and for a slot.
+    fn look(&mut self) -> Result<(), Stop> {
+        self.looked = Instant::now();
+        if self.download.crowd.present() > 0 {
+            return Ok(());
+        }
+        if self.download.parts.slots.are_wanted() {
+            return Err(Stop::End(yielding()));
+        }
+        if self.joined.is_none() {
+            self.body.set_priority(Priority::Warm);
+            self.joined = Some(Box::pin(self.download.crowd.joined()));
+        }
+        Ok(())
     }
 
     /// Silence tells of the link; a body that is cut while the next one comes does not.

@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use cistern_oci::Digest;
+use cistern_oci::{Digest, RepositoryName};
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+use crate::repositories::Mirror;
+
+/// A digest, and the repository and the host that sent other bytes for it. Whoever can write to one repository there cannot make
+/// another one's blobs suspect.
+type Suspect = (Digest, RepositoryName, Box<str>);
+
 /// Who sent wrong bytes, and for which digest.
 pub(in crate::pull) struct Suspects {
-    seen: Cache<(Digest, Box<str>), (u32, Instant)>,
+    seen: Cache<Suspect, (u32, Instant)>,
 }
 
 impl Suspects {
@@ -24,16 +30,20 @@ impl Suspects {
         }
     }
 
-    pub(super) fn note(&self, digest: &Digest, source: &str) {
-        let key = (*digest, source.into());
+    pub(super) fn note(&self, digest: &Digest, source: &Mirror) {
+        let key = suspect(digest, source);
         let times = self.seen.get(&key).map_or(0, |(times, _)| times);
         self.seen.insert(key, (times + 1, Instant::now()));
     }
 
     /// How long this source is not asked for this digest.
-    pub(super) fn refused_for(&self, digest: &Digest, source: &str) -> Option<Duration> {
-        let (times, at) = self.seen.get(&(*digest, source.into()))?;
+    pub(super) fn refused_for(&self, digest: &Digest, source: &Mirror) -> Option<Duration> {
+        let (times, at) = self.seen.get(&suspect(digest, source))?;
         let left = Self::PAUSE.checked_sub(at.elapsed())?;
         (times > 1).then_some(left)
     }
+}
+
+fn suspect(digest: &Digest, source: &Mirror) -> Suspect {
+    (*digest, source.name.clone(), source.upstream.host().into())
 }
