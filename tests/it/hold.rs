@@ -221,8 +221,8 @@ async fn a_download_that_nobody_waits_for_any_more_makes_room_for_one_that_someb
     scene.callers.clear();
     let other = Item::random(10, MIB);
     scene.upstream.hold_blob(&other, REPOSITORY);
-    let answer = get(&blob_path(REPOSITORY, &other.digest)).send(&scene.cache.host());
-    assert_blob(&answer.await, &other);
+    let path = blob_path(REPOSITORY, &other.digest);
+    assert_blob(&get(&path).send(&scene.cache.host()).await, &other);
     // What came of the first is not lost.
     assert_eq!(scene.get().await.status, 200);
     kept(&scene.cache, &scene.blob.digest).await;
