@@ -71,6 +71,17 @@ impl Place {
         Storage::open(self.options()).await.unwrap()
     }
 
+    /// With so many bytes in reserve, on a disk that has room for everything else.
+    pub(crate) async fn open_with_reserve(&self, bytes: u64) -> Storage {
+        self.disk.set_free(1 << 40);
+        Storage::open(Options {
+            reserve: Reserve::Bytes(bytes),
+            ..self.options()
+        })
+        .await
+        .unwrap()
+    }
+
     pub(crate) async fn open_read_only(&self) -> Storage {
         Storage::open(Options {
             read_only: true,

@@ -57,6 +57,8 @@ async fn an_image_that_is_here_is_explained_in_whatever_way_a_child_writes_its_n
             ],
         );
     }
+    let log = scene.cache.log();
+    assert!(!log.contains("not mirrored here"), "{log}");
     let told = explain(&scene.cache, IMAGE).await;
     let host = scene.upstream.host();
     assert_told(

@@ -49,6 +49,16 @@ impl InTheMiddle {
         scene
     }
 
+    /// The upstream is there again, and counts anew; whoever asks then is served.
+    async fn comes_back(&mut self) {
+        self.upstream.start_again().await;
+        self.upstream.forget_requests();
+        cistern_tests::eventually("asking again", SOON, || async {
+            self.get().await.status == 200
+        })
+        .await;
+    }
+
     /// A caller who has read all that is there but a little.
     async fn open(&self) -> (Opened, Vec<u8>) {
         let mut opened = get(&self.path)
@@ -152,12 +162,7 @@ async fn when_callers_were_held_for_as_long_as_they_may_be_they_are_cut_and_what
     );
     scene.cache.logs("download suspended").await;
     assert!(!leftovers(&scene.cache).is_empty());
-    scene.upstream.start_again().await;
-    scene.upstream.forget_requests();
-    cistern_tests::eventually("asking again", SOON, || async {
-        scene.get().await.status == 200
-    })
-    .await;
+    scene.comes_back().await;
     assert_blob(&scene.get().await, &scene.blob);
     assert_eq!(whole_gets(&scene.upstream, &scene.path), 0);
     assert!(scene.upstream.bytes_sent() <= 2 * MIB as u64);
@@ -204,12 +209,7 @@ async fn a_download_that_nobody_waits_for_stops_while_the_link_is_down_and_the_n
     scene.upstream.stop().await;
     scene.cache.logs("download suspended").await;
     assert!(!leftovers(&scene.cache).is_empty());
-    scene.upstream.start_again().await;
-    scene.upstream.forget_requests();
-    cistern_tests::eventually("asking again", SOON, || async {
-        scene.get().await.status == 200
-    })
-    .await;
+    scene.comes_back().await;
     kept(&scene.cache, &scene.blob.digest).await;
     assert_eq!(whole_gets(&scene.upstream, &scene.path), 0);
     assert!(part_gets(&scene.upstream, &scene.path) >= 1);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cistern_tests::caller::get;
+use cistern_tests::eventually;
 use cistern_tests::images::Item;
 
 use crate::common::{MIB, REPOSITORY, SOON, assert_blob, blob_path};
@@ -74,9 +75,42 @@ async fn the_upstream_itself_is_held_back_and_not_only_the_caller() {
         metrics.contains("cistern_link_rate_limit 300000"),
         "{metrics}"
     );
-    let passed = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("cistern_link_bytes_total{priority=\"interactive\"} "));
-    let passed: usize = passed.unwrap().parse().unwrap();
+    let passed = passed(&scene, "interactive").await;
     assert!((got..got + 4 * MIB).contains(&passed), "{passed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_nobody_waits_for_any_more_leaves_the_link_to_those_that_somebody_waits_for()
+ {
+    let scene = Scene::with(&[
+        ("PROXY_RATE", "300kB"),
+        ("HTTP_DEBUG_PROMETHEUS_ENABLED", "true"),
+    ])
+    .await;
+    let blob = Item::random(2, 48 * MIB);
+    scene.upstream.hold_blob(&blob, REPOSITORY);
+    let path = blob_path(REPOSITORY, &blob.digest);
+    let mut opened = get(&path).open(&scene.cache.host()).await.unwrap();
+    opened.read(64 * 1024).await;
+    assert_eq!(passed(&scene, "warm").await, 0);
+    drop(opened);
+    eventually("what is left alone is fetched ahead", SOON, || async {
+        passed(&scene, "warm").await > 0
+    })
+    .await;
+    let mut again = get(&path).open(&scene.cache.host()).await.unwrap();
+    again.read(64 * 1024).await;
+    let before = passed(&scene, "interactive").await;
+    eventually("somebody waits for it again", SOON, || async {
+        passed(&scene, "interactive").await > before
+    })
+    .await;
+}
+
+/// How many bytes the link has brought at this priority.
+async fn passed(scene: &Scene, priority: &str) -> usize {
+    let metrics = scene.get("/metrics").await.text();
+    let name = format!("cistern_link_bytes_total{{priority=\"{priority}\"}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    value.unwrap().parse().unwrap()
 }

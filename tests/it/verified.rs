@@ -202,6 +202,19 @@ async fn a_source_that_lied_twice_about_a_blob_is_left_alone_and_named() {
 }
 
 #[tokio::test]
+async fn a_repository_that_lied_twice_about_a_blob_does_not_keep_it_from_another_one() {
+    let (upstream, cache, blob, path) = chain_with_blob(5, 200_000).await;
+    upstream.on("GET", &path, Answer::held().flips(150_000));
+    for _ in 0..3 {
+        let answer = get(&path).send(&cache.host()).await;
+        assert!(answer.status != 200 || !answer.is_complete());
+    }
+    upstream.hold_blob(&blob, "other/app");
+    let elsewhere = blob_path("other/app", &blob.digest);
+    assert_blob(&get(&elsewhere).send(&cache.host()).await, &blob);
+}
+
+#[tokio::test]
 async fn after_a_first_lie_the_blob_is_asked_for_again_at_once() {
     let (upstream, cache) = chain().await;
     for (seed, framing) in [

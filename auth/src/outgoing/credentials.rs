@@ -182,27 +182,13 @@ mod tests {
             username: SecretSource::inline("rain"),
             password: SecretSource::file(&path),
         };
-        assert_eq!(
-            source
-                .current("h.example")
-                .await
-                .unwrap()
-                .unwrap()
-                .password
-                .expose(),
-            "old"
-        );
+        let current = async || {
+            let current = source.current("h.example").await.unwrap();
+            current.unwrap().password.expose().to_owned()
+        };
+        assert_eq!(current().await, "old");
         std::fs::write(&path, "much newer\n").unwrap();
-        assert_eq!(
-            source
-                .current("h.example")
-                .await
-                .unwrap()
-                .unwrap()
-                .password
-                .expose(),
-            "much newer"
-        );
+        assert_eq!(current().await, "much newer");
         std::fs::remove_file(&path).unwrap();
         let gone = source.current("h.example").await.unwrap_err().to_string();
         assert!(

@@ -91,6 +91,33 @@ pub struct PullOptions {
     pub stop: CancellationToken,
 }
 
+#[cfg(test)]
+impl PullOptions {
+    /// Over this store, with the defaults of a configuration that says nothing.
+    pub(crate) fn of_tests(storage: &Storage, tasks: &TaskTracker) -> Self {
+        Self {
+            storage: storage.clone(),
+            tasks: tasks.clone(),
+            clock: Arc::new(cistern_storage::SystemClock),
+            metrics: Arc::default(),
+            policy: TagPolicy {
+                check_every: Duration::from_secs(30),
+                check_every_of_cistern: Duration::from_secs(5),
+                when_gone: crate::config::WhenGone::Keep,
+                strict: Vec::new(),
+            },
+            check_deadline: Duration::from_secs(3),
+            downloading: Downloading {
+                at_once: 8,
+                hold: Duration::from_secs(240),
+                hold_limit: 100,
+                read_ahead: false,
+            },
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
 /// How blobs are downloaded, and what becomes of callers while the link is down.
 #[derive(Clone, Copy, Debug)]
 pub struct Downloading {

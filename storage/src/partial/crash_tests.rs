@@ -16,22 +16,12 @@ use crate::{
     layout::flat,
     testing::{
         Place, append, append_rest, in_memory,
-        power::{Crash, RememberingDisk, write},
+        power::{CRASHES, Crash, RememberingDisk, write},
         read, sha256, some_bytes, start,
     },
 };
 
 const MIB: usize = 1024 * 1024;
-
-const CRASHES: [Crash; 7] = [
-    Crash::Killed,
-    Crash::NothingUnsynced,
-    Crash::NamesWithoutContent,
-    Crash::ContentWithoutNames,
-    Crash::Some(5),
-    Crash::Some(6),
-    Crash::Some(7),
-];
 
 /// A store on a disk that remembers.
 async fn story() -> (Place, Arc<RememberingDisk>, Storage) {

@@ -8,7 +8,7 @@ use cistern_oci::{ByteRange, Digest};
 use tokio::time::timeout;
 
 use crate::{
-    CommitError, Options, Partial, Reserve, Storage, StorageError,
+    CommitError, Partial, Storage, StorageError,
     faults::Operation,
     growing,
     layout::flat,
@@ -326,13 +326,7 @@ async fn a_size_is_learnt_once_and_another_one_is_refused_without_loss() {
 #[tokio::test]
 async fn room_is_asked_for_only_what_is_not_there_yet() {
     let place = Place::new();
-    let storage = Storage::open(Options {
-        reserve: Reserve::Bytes(1000),
-        ..place.options()
-    })
-    .await
-    .unwrap();
-    place.disk.set_free(1 << 40);
+    let storage = place.open_with_reserve(1000).await;
     let bytes = some_bytes(400 * KIB, 15);
     let digest = leave(&storage, &bytes, 300 * KIB).await;
     let begins = async |free: usize| {

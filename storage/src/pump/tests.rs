@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cistern_oci::ByteRange;
 
 use crate::{
-    CommitError, Options, Reserve, Storage, StorageError,
+    CommitError, StorageError,
     faults::Operation,
     growing,
     layout::flat,
@@ -147,12 +147,7 @@ async fn a_failed_background_sync_is_not_forgotten() {
 #[tokio::test]
 async fn below_the_reserve_a_new_blob_is_refused_and_the_readers_still_wait() {
     let place = Place::new();
-    let storage = Storage::open(Options {
-        reserve: Reserve::Bytes(1000),
-        ..place.options()
-    })
-    .await
-    .unwrap();
+    let storage = place.open_with_reserve(1000).await;
     let refuses = async |free: u64, size: Option<u64>| {
         place.disk.set_free(free);
         let (growing, blob) = growing::<Why>("interrupted");
@@ -193,13 +188,7 @@ async fn below_the_reserve_a_new_blob_is_refused_and_the_readers_still_wait() {
 #[tokio::test]
 async fn a_blob_of_unknown_size_stops_at_the_reserve() {
     let place = Place::new();
-    let storage = Storage::open(Options {
-        reserve: Reserve::Bytes(1000),
-        ..place.options()
-    })
-    .await
-    .unwrap();
-    place.disk.set_free(1 << 40);
+    let storage = place.open_with_reserve(1000).await;
     let (mut writer, _) = start(&storage, sha256(b"never"), None).await;
     place.disk.set_free(500);
     let mut failed = None;

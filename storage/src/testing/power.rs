@@ -29,6 +29,17 @@ pub(crate) enum Crash {
     Some(u64),
 }
 
+/// Every way in which it may have ended, and three of the many last ones.
+pub(crate) const CRASHES: [Crash; 7] = [
+    Crash::Killed,
+    Crash::NothingUnsynced,
+    Crash::NamesWithoutContent,
+    Crash::ContentWithoutNames,
+    Crash::Some(5),
+    Crash::Some(6),
+    Crash::Some(7),
+];
+
 /// One change.
 enum Change {
     Create(PathBuf, u64),

@@ -15,7 +15,7 @@ use crate::{
     Options, Reserve, Storage,
     testing::{
         Place, image, in_memory, name,
-        power::{Crash, RememberingDisk, write},
+        power::{CRASHES, Crash, RememberingDisk, write},
         read, sha256, some_bytes, tag,
     },
 };
@@ -204,15 +204,6 @@ async fn nothing_is_half(storage: &Storage, blobs: &[Digest], manifests: &[Diges
 
 /// Looks at what every crash after every change would leave.
 async fn check(story: &Story, blobs: &[Digest], manifests: &[Digest]) {
-    let crashes = [
-        Crash::Killed,
-        Crash::NothingUnsynced,
-        Crash::NamesWithoutContent,
-        Crash::ContentWithoutNames,
-        Crash::Some(5),
-        Crash::Some(6),
-        Crash::Some(7),
-    ];
     let count = story.disk.count();
     let mut history = story.disk.history();
     let (same, mut seen) = (RandomState::new(), HashSet::new());
@@ -223,7 +214,7 @@ async fn check(story: &Story, blobs: &[Digest], manifests: &[Digest]) {
             .filter(|promise| (promise.from..=promise.until).contains(&changes))
             .map(|promise| &promise.told)
             .collect();
-        for crash in crashes {
+        for crash in CRASHES {
             let left = history.left(story.place.root(), crash);
             let is_kill = crash == Crash::Killed;
             let of_note: Vec<*const Told> = standing.iter().map(|told| &raw const **told).collect();

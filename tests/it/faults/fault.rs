@@ -62,16 +62,7 @@ impl Fault {
         answer: fn(&Cell, &Hands) -> Answer,
         due: &'static str,
     ) -> Self {
-        let times = Times::Always;
-        Self::new(
-            name,
-            How::Answers {
-                method,
-                times,
-                answer,
-            },
-            due,
-        )
+        Self::answering(name, (method, Times::Always), answer, due)
     }
 
     pub(super) fn once(
@@ -80,16 +71,21 @@ impl Fault {
         answer: fn(&Cell, &Hands) -> Answer,
         due: &'static str,
     ) -> Self {
-        let times = Times::Once;
-        Self::new(
-            name,
-            How::Answers {
-                method,
-                times,
-                answer,
-            },
-            due,
-        )
+        Self::answering(name, (method, Times::Once), answer, due)
+    }
+
+    fn answering(
+        name: impl Into<String>,
+        (method, times): (&'static str, Times),
+        answer: fn(&Cell, &Hands) -> Answer,
+        due: &'static str,
+    ) -> Self {
+        let how = How::Answers {
+            method,
+            times,
+            answer,
+        };
+        Self::new(name, how, due)
     }
 
     /// Whether its bodies come so slowly that nobody waits for their end.

@@ -12,16 +12,14 @@ use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::WhenGone;
 use crate::http::admin::{About, Health, LinkUse, Told};
 use crate::http::{
     Access, AccessOptions, Failures, Http, Limits, Listening, Places, Settings, Stopping,
 };
 use crate::metrics::Metrics;
-use crate::pull::{Downloading, LinkReport, LinkState, Pull, PullOptions, StaleTag, TagPolicy};
+use crate::pull::{LinkReport, LinkState, Pull, PullOptions, StaleTag};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
 use crate::upstream::{Upstream, UpstreamOptions};
@@ -196,24 +194,8 @@ async fn open_store(root: &TempDir) -> Storage {
 
 fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> Pull {
     Pull::new(PullOptions {
-        storage: storage.clone(),
-        tasks: tasks.clone(),
-        clock: Arc::new(SystemClock),
         metrics: Arc::clone(metrics),
-        policy: TagPolicy {
-            check_every: Duration::from_secs(30),
-            check_every_of_cistern: Duration::from_secs(5),
-            when_gone: WhenGone::Keep,
-            strict: Vec::new(),
-        },
-        check_deadline: Duration::from_secs(3),
-        downloading: Downloading {
-            at_once: 8,
-            hold: Duration::from_secs(240),
-            hold_limit: 100,
-            read_ahead: false,
-        },
-        stop: CancellationToken::new(),
+        ..PullOptions::of_tests(storage, tasks)
     })
 }
 

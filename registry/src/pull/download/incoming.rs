@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Interval, interval_at};
 
 use super::Download;
 use super::course::{stopping, yielding};
@@ -17,7 +17,7 @@ use crate::upstream::{Fault, LinkFault, Priority, UpstreamBody, UpstreamError};
 /// After the link was down and is back, a body that was silent for longer than this is not waited for.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether anybody still waits for it.
+/// How often it is looked whether it is worth going on with.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A body that brings less than this in a minute crawls: its connection is ill, or somebody wants to keep a slot busy. A new one
@@ -39,9 +39,13 @@ impl Minute {
         }
     }
 
-    /// Whether a minute with these bytes is over in which next to nothing came.
-    fn crawls(&mut self, bytes: usize) -> bool {
+    /// Takes note of bytes.
+    fn came(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+    }
+
+    /// Whether a minute is over in which next to nothing came.
+    fn crawls(&mut self) -> bool {
         if self.began.elapsed() < MINUTE {
             return false;
         }
@@ -63,7 +67,8 @@ pub(super) struct Incoming<'a> {
     returned: BoxFuture<'a, ()>,
     heard: Instant,
     minute: Minute,
-    looked: Instant,
+    /// When to look again.
+    looks: Interval,
 }
 
 impl<'a> Incoming<'a> {
@@ -78,7 +83,7 @@ impl<'a> Incoming<'a> {
             returned: Self::returned(download, mirror),
             heard: Instant::now(),
             minute: Minute::begin(),
-            looked: Instant::now(),
+            looks: interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY),
             download,
             mirror,
             body,
@@ -91,19 +96,17 @@ impl<'a> Incoming<'a> {
 
     /// The next piece; nothing after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
-        if self.looked.elapsed() >= LOOK_EVERY {
-            self.look()?;
-        }
         let piece = loop {
             tokio::select! {
                 biased;
+                // First, since a body that always has something would let nothing else be looked at.
+                _ = self.looks.tick() => self.look()?,
                 piece = self.body.next() => break piece,
                 () = &mut self.over => return Err(Stop::End(stopping())),
                 () = once(&mut self.joined) => {
                     self.joined = None;
                     self.body.set_priority(Priority::Interactive);
                 }
-                () = sleep_until(self.looked + LOOK_EVERY) => self.look()?,
                 () = &mut self.returned => {
                     if self.heard.elapsed() > QUIET && !self.body.holds_bytes() {
                         // The link was down and is back.
@@ -116,14 +119,8 @@ impl<'a> Incoming<'a> {
             }
         };
         self.heard = Instant::now();
-        // Bytes that wait for their share of the link have come already.
-        if let Some(Ok(piece)) = &piece
-            && self.minute.crawls(piece.len())
-            && !self.body.holds_bytes()
-        {
-            return Err(Stop::Upstream(
-                self.dead("less than 8 KiB came in a minute"),
-            ));
+        if let Some(Ok(piece)) = &piece {
+            self.minute.came(piece.len());
         }
         piece.transpose().map_err(|error| {
             self.note(&error);
@@ -131,9 +128,15 @@ impl<'a> Incoming<'a> {
         })
     }
 
-    /// Whoever left may come again, so it goes on; but behind those that wait, for the link and for a slot.
+    /// Whether it is worth going on with: not if it crawls. Whoever left may come again, so it goes on without callers; but behind
+    /// those that wait, for the link and for a slot.
     fn look(&mut self) -> Result<(), Stop> {
-        self.looked = Instant::now();
+        // Bytes that wait for their share of the link have come already.
+        if self.minute.crawls() && !self.body.holds_bytes() {
+            return Err(Stop::Upstream(
+                self.dead("less than 8 KiB came in a minute"),
+            ));
+        }
         if self.download.crowd.present() > 0 {
             return Ok(());
         }
@@ -194,8 +197,10 @@ mod tests {
         let mut found = None;
         for passed in 1..=180 {
             tokio::time::advance(second).await;
-            assert!(!slow.crawls(200), "after {passed} s");
-            if crawling.crawls(1) {
+            slow.came(200);
+            crawling.came(1);
+            assert!(!slow.crawls(), "after {passed} s");
+            if crawling.crawls() {
                 found.get_or_insert(passed);
             }
         }

@@ -2,17 +2,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cistern_oci::{Algorithm, ByteRange};
-use cistern_storage::{BlobBytes, Options, Reserve, Storage, SystemClock};
+use cistern_storage::{BlobBytes, Options, Reserve, Storage};
 use futures_util::StreamExt as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::config::WhenGone;
-use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
+use crate::pull::{Pull, PullOptions};
 use crate::upstream::{Upstream, UpstreamOptions};
 
 /// Nothing here takes that long unless it hangs.
@@ -35,26 +33,7 @@ impl Place {
             ..Options::new(root.path())
         });
         let storage = storage.await.unwrap();
-        let pull = Pull::new(PullOptions {
-            storage: storage.clone(),
-            tasks: tasks.clone(),
-            clock: Arc::new(SystemClock),
-            metrics: Arc::new(Metrics::new()),
-            policy: TagPolicy {
-                check_every: Duration::from_secs(30),
-                check_every_of_cistern: Duration::from_secs(5),
-                when_gone: WhenGone::Keep,
-                strict: Vec::new(),
-            },
-            check_deadline: Duration::from_secs(3),
-            downloading: Downloading {
-                at_once: 8,
-                hold: Duration::from_secs(240),
-                hold_limit: 100,
-                read_ahead: false,
-            },
-            stop: CancellationToken::new(),
-        });
+        let pull = Pull::new(PullOptions::of_tests(&storage, &tasks));
         let upstream = knows_nothing(&tasks).await;
         Self {
             pull,

@@ -7,9 +7,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::config::WhenGone;
 use crate::metrics::Metrics;
-use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
+use crate::pull::{Pull, PullOptions};
 use crate::upstream::UpstreamOptions;
 
 const HOST: &str = "registry.example";
@@ -115,24 +114,8 @@ async fn who_watches_a_link_stops_with_the_server() {
     let storage = Storage::open(Options::new(root.path())).await.unwrap();
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let pull = Pull::new(PullOptions {
-        storage,
-        tasks: tasks.clone(),
-        clock: Arc::new(SystemClock),
-        metrics: Arc::new(Metrics::new()),
-        policy: TagPolicy {
-            check_every: Duration::from_secs(30),
-            check_every_of_cistern: Duration::from_secs(5),
-            when_gone: WhenGone::Keep,
-            strict: Vec::new(),
-        },
-        check_deadline: Duration::from_secs(3),
-        downloading: Downloading {
-            at_once: 1,
-            hold: Duration::from_secs(1),
-            hold_limit: 1,
-            read_ahead: false,
-        },
         stop: stop.clone(),
+        ..PullOptions::of_tests(&storage, &tasks)
     });
     // Nobody listens there: the port of a socket that is gone.
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
