@@ -252,7 +252,7 @@ pub(super) const KEYS: &[Key] = &[
     ours(
         "proxy.hold",
         "4m",
-        "How long a caller in the middle of a blob is held while the link is down; then its connection is cut. `0`: at once.",
+        "How long a caller in the middle of a blob is held while the link is down; then its connection is cut. `0`: after one more try.",
     ),
     ours(
         "proxy.holdlimit",
