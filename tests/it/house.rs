@@ -26,7 +26,13 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// The product's own crates.
-const OURS: [&str; 4] = ["cistern", "cistern-oci", "cistern-storage", "cistern-auth"];
+const OURS: [&str; 5] = [
+    "cistern",
+    "cistern-oci",
+    "cistern-storage",
+    "cistern-auth",
+    "cistern-deploy",
+];
 
 /// Modules of the server, below `registry/src`: must not name these.
 const MODULES: [(&str, &[&str]); 5] = [

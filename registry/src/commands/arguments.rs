@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::edge::EdgeCommand;
+
 #[derive(Debug, Parser)]
 #[command(
     name = "cistern",
@@ -73,6 +75,11 @@ pub(super) enum Command {
         #[command(flatten)]
         server: RunningServer,
     },
+    /// Deployments of IoT Edge: rewrite, check, list images, generate
+    Edge {
+        #[command(subcommand)]
+        command: EdgeCommand,
+    },
     /// Show what a cache is for, on this machine alone: twenty children, a slow link, a cut, a restart
     ///
     /// Needs no internet, no docker and no root, and takes about ten seconds.
@@ -95,12 +102,13 @@ pub(super) enum Command {
 
 impl Command {
     /// What may have been meant by a word that is neither a command nor a file.
-    pub(super) const NAMES: [&str; 8] = [
+    pub(super) const NAMES: [&str; 9] = [
         "serve",
         "config",
         "healthcheck",
         "status",
         "explain",
+        "edge",
         "demo",
         "version",
         "help",

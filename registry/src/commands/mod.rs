@@ -4,6 +4,7 @@ mod admin_socket;
 mod arguments;
 mod config_check;
 mod demo;
+mod edge;
 mod explain;
 mod garbage_collect;
 mod healthcheck;
@@ -120,6 +121,7 @@ fn dispatch(
             platform,
             server,
         }) => explain::run(&image, platform.as_deref(), &server, environment, console),
+        Some(Command::Edge { command }) => edge::run(&command, environment, console),
         Some(Command::GarbageCollect { .. }) => garbage_collect::run(console),
         Some(Command::File(words)) => bare_file(&words, environment, console),
     }
