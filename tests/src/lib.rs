@@ -18,6 +18,7 @@ pub mod caller;
 mod certificates;
 pub mod cistern;
 pub mod clients;
+pub mod container;
 pub mod distribution;
 pub mod images;
 pub mod markdown;

@@ -62,6 +62,11 @@ impl Docker {
         .await;
     }
 
+    /// Where the daemon is asked, as `DOCKER_HOST` has it.
+    pub fn socket(&self) -> String {
+        format!("unix://{}", text(&self.folder.path().join("s")))
+    }
+
     fn program() -> PathBuf {
         need::program("docker")
     }
@@ -73,7 +78,7 @@ impl Docker {
             "--config".to_owned(),
             text(&folder.join("config")),
             "--host".to_owned(),
-            format!("unix://{}", text(&folder.join("s"))),
+            self.socket(),
         ];
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let limit = match arguments.first() {
