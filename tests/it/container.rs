@@ -11,7 +11,7 @@ use cistern_tests::images::{Image, Layer, image};
 use cistern_tests::need::heavy;
 use cistern_tests::scripted_upstream::ScriptedUpstream;
 use cistern_tests::store::Store;
-use cistern_tests::{addresses, distribution, eventually, need};
+use cistern_tests::{addresses, asset, distribution, eventually, need};
 
 use crate::common::{REPOSITORY, pull_from};
 use crate::drop_in::assert_distribution_serves;
@@ -226,11 +226,7 @@ async fn the_image_runs_as_any_user_that_owns_the_volume_and_tells_another_what_
 
 #[test]
 fn the_compose_file_asks_for_what_the_image_was_tried_with() {
-    let compose = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../deploy/compose/compose.yml"
-    ))
-    .unwrap();
+    let compose = asset("compose/compose.yml", &[]);
     for line in [
         "read_only: true",
         "cap_drop: [ALL]",
@@ -241,4 +237,31 @@ fn the_compose_file_asks_for_what_the_image_was_tried_with() {
     ] {
         assert!(compose.lines().any(|found| found.trim() == line), "{line}");
     }
+}
+
+#[tokio::test]
+async fn systemd_understands_every_line_of_the_unit() {
+    need!("systemd-analyze");
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("cistern.service");
+    // What the unit names is not installed here: any program and page that exist stand for them.
+    let words = [
+        ("/usr/local/bin/cistern", "/bin/true"),
+        (
+            "Documentation=file:/usr/local/share/doc/cistern/operating.md\n",
+            "",
+        ),
+    ];
+    std::fs::write(&unit, asset("systemd/cistern.service", &words)).unwrap();
+    let verified = std::process::Command::new(need::program("systemd-analyze"))
+        .arg("verify")
+        .arg(&unit)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verified.stderr);
+    let about_it: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("cistern.service"))
+        .collect();
+    assert!(verified.status.success() && about_it.is_empty(), "{said}");
 }
