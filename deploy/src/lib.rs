@@ -4,5 +4,11 @@
 //! asked. What is rewritten keeps every byte that it does not change.
 
 mod finding;
+pub mod image;
+pub mod json;
+pub mod manifest;
 
 pub use finding::{Finding, Place, Severity};
+pub use image::{Host, ImageName, NotAnImageName};
+pub use json::{Document, Edits, Member, Node, NotJson, Value};
+pub use manifest::{Manifest, NamedManifest, NotAManifest};
