@@ -232,7 +232,7 @@ fn the_address_is_found_whatever_else_is_wrong() {
         read: &read,
     };
     assert_eq!(
-        super::super::Config::listen_address(&from).unwrap().port,
+        super::super::Config::listen_address(&from).unwrap().0.port,
         5001
     );
 }
