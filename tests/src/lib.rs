@@ -15,7 +15,7 @@
 pub mod addresses;
 pub mod api_proxy;
 pub mod caller;
-mod certificates;
+pub mod certificates;
 pub mod cistern;
 pub mod clients;
 pub mod distribution;
