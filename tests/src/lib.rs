@@ -28,7 +28,9 @@ pub mod registry;
 pub mod relay;
 pub mod scripted_upstream;
 pub mod store;
+pub mod tls_tunnel;
 pub mod token_server;
+pub mod workload_api;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
