@@ -33,6 +33,7 @@ mod freshness;
 mod full_disk;
 mod harness;
 mod headers;
+mod hierarchy;
 mod hold;
 mod house;
 mod killed;

@@ -168,6 +168,18 @@ impl EdgeCa {
     }
 }
 
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Authority")
+    }
+}
+
+impl std::fmt::Debug for EdgeCa {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "EdgeCa")
+    }
+}
+
 fn alternative(name: &str) -> SanType {
     match name.parse::<IpAddr>() {
         Ok(address) => SanType::IpAddress(address),
