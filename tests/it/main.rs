@@ -73,6 +73,7 @@ mod status;
 mod strict;
 mod surface;
 mod tag_lists;
+mod tls_docker;
 mod tls_files;
 mod tls_iotedge;
 mod tls_scene;

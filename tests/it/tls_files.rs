@@ -98,20 +98,32 @@ async fn a_caller_that_does_not_trust_the_root_is_refused_and_the_log_says_why()
     let misnamed = scene.caller().calling("other.example");
     let error = misnamed.connect(cache.address()).await.unwrap_err();
     assert!(error.to_string().contains("not valid for"), "{error}");
-    scene.caller().calling("gateway.example").connect(cache.address()).await.unwrap();
+    scene
+        .caller()
+        .calling("gateway.example")
+        .connect(cache.address())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn plain_http_on_the_https_port_is_answered_as_go_does() {
     let scene = TlsScene::new().await;
     let cache = scene.cache().start().await;
-    for call in [get("/v2/"), head("/v2/"), call("POST", "/v2/x/blobs/uploads/")] {
+    for call in [
+        get("/v2/"),
+        head("/v2/"),
+        call("POST", "/v2/x/blobs/uploads/"),
+    ] {
         let answer = call.send(&cache.host()).await;
         assert_eq!(answer.status, 400);
         assert_eq!(answer.ended, Ended::Complete);
     }
     let answer = get("/v2/").send(&cache.host()).await;
-    assert_eq!(answer.text(), "Client sent an HTTP request to an HTTPS server.\n");
+    assert_eq!(
+        answer.text(),
+        "Client sent an HTTP request to an HTTPS server.\n"
+    );
 }
 
 #[tokio::test]
@@ -121,9 +133,15 @@ async fn with_an_address_of_its_own_for_tls_the_main_one_stays_plain() {
     let cache = scene.cache().address(plain);
     let cache = cache.set("REGISTRY_HTTP_TLS_ADDR", &scene.address.to_string());
     let cache = cache.start().await;
-    assert_served(&get(TAG_PATH).send(&cache.host()).await, &scene.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&cache.host()).await,
+        &scene.image.top().bytes,
+    );
     let door = scene.door().await;
-    assert_served(&get(TAG_PATH).send(&door.host()).await, &scene.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&door.host()).await,
+        &scene.image.top().bytes,
+    );
 }
 
 #[tokio::test]
@@ -146,7 +164,10 @@ async fn both_versions_are_spoken_by_default() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let caller = TlsCaller::new(&scene.root.bundle(), None, &[version]);
         let door = TlsTunnel::to(cache.address(), caller).await;
-        assert_served(&get(TAG_PATH).send(&door.host()).await, &scene.image.top().bytes);
+        assert_served(
+            &get(TAG_PATH).send(&door.host()).await,
+            &scene.image.top().bytes,
+        );
     }
 }
 
@@ -155,7 +176,9 @@ async fn with_client_authorities_a_caller_needs_a_certificate_of_theirs() {
     let scene = TlsScene::new().await;
     let children = Authority::new("children");
     scene.put("clients.pem", &children.bundle());
-    let cache = scene.cache().set("REGISTRY_HTTP_TLS_CLIENTCAS_0", &scene.text("clients.pem"));
+    let cache = scene
+        .cache()
+        .set("REGISTRY_HTTP_TLS_CLIENTCAS_0", &scene.text("clients.pem"));
     let cache = cache.start().await;
     let roots = scene.root.bundle();
     let child = children.edge_ca("child");
@@ -164,7 +187,10 @@ async fn with_client_authorities_a_caller_needs_a_certificate_of_theirs() {
         let door = TlsTunnel::to(cache.address(), caller).await;
         get(TAG_PATH).send(&door.host()).await.status
     };
-    assert_eq!(served(TlsCaller::showing(&roots, &child.client("child 1"))).await, 200);
+    assert_eq!(
+        served(TlsCaller::showing(&roots, &child.client("child 1"))).await,
+        200
+    );
     assert_eq!(served(TlsCaller::trusting(&roots)).await, 0);
     let wrong = others.edge_ca("x").client("child 1");
     assert_eq!(served(TlsCaller::showing(&roots, &wrong)).await, 0);
@@ -182,7 +208,9 @@ async fn client_authorities_that_change_are_asked_for_from_then_on() {
     let scene = TlsScene::new().await;
     let (before, after) = (Authority::new("before"), Authority::new("after"));
     scene.put("clients.pem", &before.bundle());
-    let cache = scene.cache().set("REGISTRY_HTTP_TLS_CLIENTCAS", &scene.text("clients.pem"));
+    let cache = scene
+        .cache()
+        .set("REGISTRY_HTTP_TLS_CLIENTCAS", &scene.text("clients.pem"));
     let cache = cache.start().await;
     let roots = scene.root.bundle();
     let door = async |authority: &Authority| {
@@ -215,9 +243,16 @@ async fn five_hundred_silent_handshakes_keep_nobody_waiting_and_are_cut() {
     }
     let door = scene.door().await;
     let began = Instant::now();
-    assert_served(&get(TAG_PATH).send(&door.host()).await, &scene.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&door.host()).await,
+        &scene.image.top().bytes,
+    );
     // Their time limit is ten seconds: it was not waited for.
-    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        began.elapsed()
+    );
     for mut stream in silent {
         let mut rest = Vec::new();
         let closed = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await;
@@ -240,7 +275,10 @@ async fn a_caller_that_reads_slowly_slows_nobody_and_gets_every_byte() {
     assert_blob(&get(&path).send(&door.host()).await, &blob);
     // Only now the slow one goes on.
     slow.read_to_end(&mut answer).await.unwrap();
-    assert!(answer.ends_with(&blob.bytes[MIB..]), "other bytes than the blob's");
+    assert!(
+        answer.ends_with(&blob.bytes[MIB..]),
+        "other bytes than the blob's"
+    );
 }
 
 #[tokio::test]
@@ -248,10 +286,15 @@ async fn a_caller_that_goes_away_is_noticed_and_its_connection_given_back() {
     let scene = TlsScene::new().await;
     let cache = scene.cache();
     let debug = addresses::free();
-    let cache = cache.set("REGISTRY_HTTP_DEBUG_ADDR", &debug.to_string()).start().await;
+    let cache = cache
+        .set("REGISTRY_HTTP_DEBUG_ADDR", &debug.to_string())
+        .start()
+        .await;
     let (_, path) = scene.blob(13, 8 * MIB);
     let gate = Gate::closed();
-    scene.upstream.on("GET", &path, Answer::held().stops_at(MIB, &gate));
+    scene
+        .upstream
+        .on("GET", &path, Answer::held().stops_at(MIB, &gate));
     let mut caller = scene.caller().connect(cache.address()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
     caller.write_all(request.as_bytes()).await.unwrap();
@@ -274,7 +317,9 @@ async fn a_body_that_runs_at_a_stop_is_finished_over_tls_too() {
     let mut cache = scene.cache().start().await;
     let (blob, path) = scene.blob(17, 4 * MIB);
     let gate = Gate::closed();
-    scene.upstream.on("GET", &path, Answer::held().stops_at(MIB, &gate));
+    scene
+        .upstream
+        .on("GET", &path, Answer::held().stops_at(MIB, &gate));
     let door = scene.door().await;
     let mut opened = get(&path).open(&door.host()).await.unwrap();
     let first = opened.read(1000).await;
@@ -292,7 +337,10 @@ async fn a_certificate_that_is_renewed_under_load_costs_no_request_and_no_connec
     let scene = TlsScene::new().await;
     let cache = scene.cache().start().await;
     let door = scene.door().await;
-    assert_served(&get(TAG_PATH).send(&door.host()).await, &scene.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&door.host()).await,
+        &scene.image.top().bytes,
+    );
     // A connection from before, to be used afterwards.
     let mut kept = scene.caller().connect(cache.address()).await.unwrap();
     let mut failed = Vec::new();
@@ -303,13 +351,20 @@ async fn a_certificate_that_is_renewed_under_load_costs_no_request_and_no_connec
         let wanted = der(&next.certificate);
         let deadline = Instant::now() + SOON;
         while shown_by(&cache, &scene.caller()).await != Some(wanted.clone()) {
-            assert!(Instant::now() < deadline, "the new certificate was not shown");
+            assert!(
+                Instant::now() < deadline,
+                "the new certificate was not shown"
+            );
             let answers = crate::tls_files::many(20, &door.host()).await;
             asked += answers.len();
             failed.extend(answers.into_iter().filter(|status| *status != 200));
         }
     }
-    assert!(failed.is_empty(), "{failed:?} of {asked}: {:?}", door.refusals());
+    assert!(
+        failed.is_empty(),
+        "{failed:?} of {asked}: {:?}",
+        door.refusals()
+    );
     let request = "GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     kept.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -321,7 +376,9 @@ async fn many(count: usize, host: &str) -> Vec<u16> {
     let mut callers = Vec::new();
     for _ in 0..count {
         let host = host.to_owned();
-        callers.push(tokio::spawn(async move { get(TAG_PATH).send(&host).await.status }));
+        callers.push(tokio::spawn(async move {
+            get(TAG_PATH).send(&host).await.status
+        }));
     }
     let mut statuses = Vec::new();
     for caller in callers {
@@ -341,7 +398,9 @@ async fn a_pair_that_is_half_written_leaves_the_one_before_in_use_until_it_is_wh
     cache.logs("the certificates read before stay in use").await;
     assert_eq!(shown_by(&cache, &scene.caller()).await.unwrap(), before);
     scene.put("server.pem", &next.chain);
-    cache.logs("its private key is not the key of the first certificate").await;
+    cache
+        .logs("its private key is not the key of the first certificate")
+        .await;
     assert_eq!(shown_by(&cache, &scene.caller()).await.unwrap(), before);
     scene.put("server.key", &next.key);
     eventually("the new pair", SOON, || async {
@@ -399,7 +458,9 @@ async fn a_health_check_finds_the_server_behind_tls_and_behind_client_certificat
     drop(cache);
     scene.put("clients.pem", &Authority::new("children").bundle());
     let authorities = scene.text("clients.pem");
-    let cache = scene.cache().set("REGISTRY_HTTP_TLS_CLIENTCAS", &authorities);
+    let cache = scene
+        .cache()
+        .set("REGISTRY_HTTP_TLS_CLIENTCAS", &authorities);
     let cache = cache.start().await;
     let asked = healthcheck(&cache, &[("REGISTRY_HTTP_TLS_CLIENTCAS", &authorities)]).await;
     assert!(asked.starts_with("healthy: /healthz on "), "{asked}");
@@ -412,7 +473,10 @@ async fn healthcheck(cache: &cistern_tests::registry::Registry, more: &[(&str, &
     command
         .arg("healthcheck")
         .env("REGISTRY_HTTP_ADDR", address.to_string())
-        .env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", cache.store().path())
+        .env(
+            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+            cache.store().path(),
+        )
         .env("REGISTRY_HTTP_TLS_CERTIFICATE", "x")
         .env("REGISTRY_HTTP_TLS_KEY", "x");
     for (name, value) in more {

@@ -19,7 +19,9 @@ fn module(scene: &TlsScene, api: &WorkloadApi) -> RegistryBuilder {
         .set("REGISTRY_HTTP_TLS_SOURCE", "iotedge");
     let gateway = scene.address.ip().to_string();
     let variables = api.environment(&gateway);
-    variables.iter().fold(cache, |cache, (name, value)| cache.set(name, value))
+    variables
+        .iter()
+        .fold(cache, |cache, (name, value)| cache.set(name, value))
 }
 
 async fn serves(scene: &TlsScene) -> bool {
@@ -32,9 +34,14 @@ async fn a_child_that_trusts_the_root_pulls_with_a_certificate_of_the_workload_a
     let scene = TlsScene::new().await;
     let api = WorkloadApi::start(scene.folder.path(), &scene.root);
     let cache = module(&scene, &api).start().await;
-    cache.logs("certificate received from the workload API").await;
+    cache
+        .logs("certificate received from the workload API")
+        .await;
     let door = scene.door().await;
-    assert_served(&get(TAG_PATH).send(&door.host()).await, &scene.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&door.host()).await,
+        &scene.image.top().bytes,
+    );
     assert_eq!(api.calls("POST /modules/registry%20%241/genid/"), 1);
     // The key is nowhere on the disk.
     let found = std::process::Command::new("grep")
@@ -56,14 +63,21 @@ async fn short_lived_certificates_are_renewed_again_and_again_without_a_lost_req
     let door = scene.door().await;
     let mut seen = Vec::new();
     eventually("three renewals", SOON, || async {
-        assert_eq!(get(TAG_PATH).send(&door.host()).await.status, 200, "{:?}", door.refusals());
+        assert_eq!(
+            get(TAG_PATH).send(&door.host()).await.status,
+            200,
+            "{:?}",
+            door.refusals()
+        );
         api.calls("certificate/server") >= 4
     })
     .await;
     seen.extend(shown_by(&cache, &scene.caller()).await);
     assert_eq!(seen.len(), 1);
     // The first connection has outlived its certificate.
-    kept.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    kept.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     kept.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"));
@@ -78,8 +92,13 @@ async fn without_the_workload_api_the_rest_works_and_tls_comes_with_it() {
         .address(plain)
         .set("REGISTRY_HTTP_TLS_ADDR", &scene.address.to_string());
     let cache = cache.start().await;
-    assert_served(&get(TAG_PATH).send(&cache.host()).await, &scene.image.top().bytes);
-    cache.logs("no certificate yet: TLS is refused until the workload API gives one").await;
+    assert_served(
+        &get(TAG_PATH).send(&cache.host()).await,
+        &scene.image.top().bytes,
+    );
+    cache
+        .logs("no certificate yet: TLS is refused until the workload API gives one")
+        .await;
     let error = scene.caller().connect(scene.address).await.unwrap_err();
     assert!(error.to_string().contains("AccessDenied"), "{error}");
     cache.logs("reason=no_certificate").await;
@@ -87,11 +106,20 @@ async fn without_the_workload_api_the_rest_works_and_tls_comes_with_it() {
     assert_eq!(ready.status, 200);
     let tls = &ready.json()["tls"];
     assert_eq!(tls["serving"], false);
-    assert!(tls["trouble"].as_str().unwrap().contains("cannot be reached at"), "{tls}");
+    assert!(
+        tls["trouble"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be reached at"),
+        "{tls}"
+    );
     api.appear();
     eventually("the certificate", SOON, || serves(&scene)).await;
     let tls = get("/readyz").send(&cache.host()).await.json()["tls"].clone();
-    assert_eq!((&tls["serving"], tls["trouble"].is_null()), (&true.into(), true));
+    assert_eq!(
+        (&tls["serving"], tls["trouble"].is_null()),
+        (&true.into(), true)
+    );
 }
 
 #[tokio::test]
@@ -107,9 +135,18 @@ async fn every_kind_of_trouble_is_told_and_got_over() {
     let huge = vec![b'x'; 2 << 20];
     let no_key = br#"{"privateKey":{"type":"ref","ref":"x"},"certificate":"","expiration":"x"}"#;
     for (mood, says) in [
-        (Mood::Refuses(403, "Module not found".to_owned()), "not the module registry $1 (403: Module not found)"),
-        (Mood::Refuses(404, "gone".to_owned()), "no such thing (404: gone)"),
-        (Mood::Refuses(500, "certd is away".to_owned()), "answered 500: certd is away"),
+        (
+            Mood::Refuses(403, "Module not found".to_owned()),
+            "not the module registry $1 (403: Module not found)",
+        ),
+        (
+            Mood::Refuses(404, "gone".to_owned()),
+            "no such thing (404: gone)",
+        ),
+        (
+            Mood::Refuses(500, "certd is away".to_owned()),
+            "answered 500: certd is away",
+        ),
         (Mood::Says(b"<html>".to_vec()), "it is no JSON"),
         (Mood::Says(b"{}".to_vec()), "members are missing"),
         (Mood::Says(no_key.to_vec()), "no private key"),
@@ -120,7 +157,10 @@ async fn every_kind_of_trouble_is_told_and_got_over() {
         api.set_mood(mood);
         eventually(says, SOON, || async {
             let page = get("/readyz").send(&cache.host()).await.json();
-            page["tls"]["trouble"].as_str().unwrap_or_default().contains(says)
+            page["tls"]["trouble"]
+                .as_str()
+                .unwrap_or_default()
+                .contains(says)
         })
         .await;
     }
@@ -137,12 +177,16 @@ async fn while_it_cannot_be_renewed_the_certificate_before_is_shown() {
     cache.logs("certificate received").await;
     let before = shown_by(&cache, &scene.caller()).await.unwrap();
     api.set_mood(Mood::Refuses(500, "certd is away".to_owned()));
-    cache.logs("the certificate could not be renewed; the one before is still shown").await;
+    cache
+        .logs("the certificate could not be renewed; the one before is still shown")
+        .await;
     assert_eq!(shown_by(&cache, &scene.caller()).await.unwrap(), before);
     assert!(serves(&scene).await);
     api.set_mood(Mood::Well);
     eventually("the renewal", SOON, || async {
-        shown_by(&cache, &scene.caller()).await.is_some_and(|shown| shown != before)
+        shown_by(&cache, &scene.caller())
+            .await
+            .is_some_and(|shown| shown != before)
     })
     .await;
 }
@@ -157,8 +201,13 @@ async fn a_workload_api_that_is_silent_keeps_nothing_from_starting() {
         .address(plain)
         .set("REGISTRY_HTTP_TLS_ADDR", &scene.address.to_string());
     let cache = cache.start().await;
-    assert_served(&get(TAG_PATH).send(&cache.host()).await, &scene.image.top().bytes);
-    cache.logs("the workload API did not answer within 30 s").await;
+    assert_served(
+        &get(TAG_PATH).send(&cache.host()).await,
+        &scene.image.top().bytes,
+    );
+    cache
+        .logs("the workload API did not answer within 30 s")
+        .await;
     api.set_mood(Mood::Well);
     eventually("the certificate", SOON, || serves(&scene)).await;
 }
@@ -182,5 +231,8 @@ async fn outside_of_iot_edge_the_start_says_what_is_missing() {
     let cache = cache.set("REGISTRY_HTTP_TLS_SOURCE", "iotedge");
     let (status, log) = cache.start_in_vain().await;
     assert!(!status.success());
-    assert!(log.contains("http.tls.source") && log.contains("IOTEDGE_WORKLOADURI"), "{log}");
+    assert!(
+        log.contains("http.tls.source") && log.contains("IOTEDGE_WORKLOADURI"),
+        "{log}"
+    );
 }

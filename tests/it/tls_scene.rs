@@ -43,7 +43,8 @@ impl TlsScene {
     /// A certificate for the address of the cache.
     pub(crate) fn server(&self, life: Lifetime) -> Credentials {
         let address = self.address.ip().to_string();
-        self.device.server_with(&address, &["gateway.example"], life)
+        self.device
+            .server_with(&address, &["gateway.example"], life)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -83,7 +83,9 @@ impl Parent {
         let parent = self.address.ip().to_string();
         let cache = cistern::mirror_of(&remote).set("IOTEDGE_PARENTHOSTNAME", &parent);
         let variables = api.environment("child.example");
-        variables.iter().fold(cache, |cache, (name, value)| cache.set(name, value))
+        variables
+            .iter()
+            .fold(cache, |cache, (name, value)| cache.set(name, value))
     }
 }
 
@@ -98,7 +100,10 @@ async fn a_parent_is_pulled_from_for_the_sake_of_the_trust_bundle_without_any_se
     let api = WorkloadApi::start(parent.folder.path(), &parent.root);
     let child = parent.child(&api).start().await;
     // The very first question waits for the bundle.
-    assert_served(&get(TAG_PATH).send(&child.host()).await, &parent.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&child.host()).await,
+        &parent.image.top().bytes,
+    );
     assert_eq!(api.calls("GET /trust-bundle"), 1);
     // No certificate for servers was asked for: nobody wants TLS here.
     assert_eq!(api.calls("certificate/server"), 0);
@@ -113,7 +118,9 @@ async fn the_bundle_is_believed_for_the_parent_alone() {
     let stranger = cistern::mirror_of(&format!("https://{}", parent.address));
     let stranger = stranger.set("IOTEDGE_PARENTHOSTNAME", "parent.example");
     let variables = api.environment("child.example");
-    let stranger = variables.iter().fold(stranger, |cache, (name, value)| cache.set(name, value));
+    let stranger = variables
+        .iter()
+        .fold(stranger, |cache, (name, value)| cache.set(name, value));
     let stranger = stranger.start().await;
     stranger.logs("trust bundle received").await;
     let refused = get(TAG_PATH).send(&stranger.host()).await;
@@ -126,7 +133,10 @@ async fn after_a_tls_failure_the_bundle_is_asked_for_again_and_the_new_root_beli
     let api = WorkloadApi::start(parent.folder.path(), &parent.root);
     let child = parent.child(&api).set("REGISTRY_PROXY_CHECKEVERY", "0s");
     let child = child.start().await;
-    assert_served(&get(TAG_PATH).send(&child.host()).await, &parent.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&child.host()).await,
+        &parent.image.top().bytes,
+    );
     // The whole hierarchy gets a new root.
     let next = Authority::new("second root of the plant");
     parent.move_to(&next);
@@ -160,7 +170,10 @@ async fn a_bundle_that_is_empty_or_nonsense_leaves_the_one_before_in_use() {
     let parent = Parent::start().await;
     let api = WorkloadApi::start(parent.folder.path(), &parent.root);
     let child = parent.child(&api).start().await;
-    assert_served(&get(TAG_PATH).send(&child.host()).await, &parent.image.top().bytes);
+    assert_served(
+        &get(TAG_PATH).send(&child.host()).await,
+        &parent.image.top().bytes,
+    );
     for mood in [
         Mood::Says(br#"{"certificate":"nonsense"}"#.to_vec()),
         Mood::Says(b"nonsense".to_vec()),
