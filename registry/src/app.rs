@@ -2,6 +2,8 @@
 //!
 //! This is the only place that knows every part. It owns the clock, the disk, the background tasks and the stop signals.
 
+pub(crate) mod tls;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -13,18 +15,21 @@ use cistern_storage::{Clock, OpenError, Options, Storage, StorageError, SystemCl
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use self::tls::Certificates;
 use crate::chain::Pseudonym;
 use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
+use crate::edge::TrustBundle;
 use crate::housekeeping::Housekeeping;
 use crate::http::admin::{About, Health, LinkUse, Told};
 use crate::http::{
     Access, AccessOptions, Failures, Http, Limits, ListenError, Listening, Places, Settings,
-    Stopping,
+    Stopping, TlsPlace,
 };
 use crate::metrics::Metrics;
 use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
 use crate::repositories::Repositories;
+use crate::tls::{ServerTls, TlsSetupError};
 use crate::upstream::{
     Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
 };
@@ -44,6 +49,12 @@ pub enum StartError {
     /// An address to listen on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A file of `http.tls`.
+    #[error(transparent)]
+    Tls(#[from] TlsSetupError),
+    /// TLS as a whole.
+    #[error("http.tls: {0}")]
+    TlsSettings(String),
 }
 
 /// A server that accepts requests.
@@ -65,7 +76,9 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let pseudonym = Pseudonym::random();
         let budget = budget(config, &clock, &tasks, &metrics);
-        let upstream = upstream_of(config, &budget, &pseudonym)?;
+        let certificates = Certificates::set_up(config, &clock, &metrics)?;
+        let bundle = certificates.bundle.clone();
+        let upstream = upstream_of(config, &budget, &pseudonym, bundle)?;
         let storage = open_store(config, &clock).await?;
         let repositories = Repositories::new(
             upstream,
@@ -90,7 +103,7 @@ impl Server {
             deletes: config.storage.delete,
         });
         let http = Http {
-            health: health(&storage, &pull),
+            health: health(&storage, &pull, &certificates),
             repositories: repositories.clone(),
             pull,
             push,
@@ -100,7 +113,9 @@ impl Server {
             about: about(config, budget, &clock),
             failures: Failures::default(),
         };
-        let listening = listen(config, http, &stopping, &tasks).await?;
+        let serving = certificates.server.clone();
+        let listening = listen(config, http, serving, (&stopping, &tasks)).await?;
+        certificates.watch(config, &stopping, &tasks);
         let housekeeping = Housekeeping {
             storage: storage.clone(),
             repositories,
@@ -124,6 +139,11 @@ impl Server {
         self.listening.address()
     }
 
+    /// The address on which TLS is spoken, if it is; it may be the main one.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.listening.tls_address()
+    }
+
     /// The two stop signals, to be given from elsewhere.
     pub fn stopping(&self) -> Stopping {
         self.stopping.clone()
@@ -145,9 +165,11 @@ impl Server {
 async fn listen(
     config: &Config,
     http: Http,
-    stopping: &Stopping,
-    tasks: &TaskTracker,
+    serving: Option<ServerTls>,
+    (stopping, tasks): (&Stopping, &TaskTracker),
 ) -> Result<Listening, ListenError> {
+    let own = config.tls.as_ref().and_then(|tls| tls.address.as_ref());
+    let own = own.map(ToString::to_string);
     let main = config.http.address.to_string();
     let debug = config.http.debug_address.as_ref().map(ToString::to_string);
     let admin = config.storage.root_directory.join("cistern/admin.sock");
@@ -155,6 +177,10 @@ async fn listen(
         main: &main,
         debug: debug.as_deref(),
         admin: (!config.storage.read_only).then_some(admin.as_path()),
+        tls: serving.map(|tls| TlsPlace {
+            address: own.as_deref(),
+            tls,
+        }),
     };
     Listening::start(Arc::new(http), places, Limits::default(), stopping, tasks).await
 }
@@ -183,6 +209,7 @@ fn upstream_of(
     config: &Config,
     budget: &Budget,
     pseudonym: &Pseudonym,
+    trust_bundle: Option<TrustBundle>,
 ) -> Result<Option<Upstream>, UpstreamSetupError> {
     let Some(remote) = &config.proxy.remote else {
         return Ok(None);
@@ -198,6 +225,7 @@ fn upstream_of(
         }),
         credentials: credentials(config),
         ca_files: config.proxy.ca_files.clone(),
+        trust_bundle,
         insecure: config.proxy.insecure,
         realms: config.proxy.realms.clone(),
         https_proxy: outgoing.https.as_ref().map(|proxy| proxy.url().to_string()),
@@ -316,8 +344,9 @@ fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
     }
 }
 
-fn health(storage: &Storage, pull: &Pull) -> Health {
+fn health(storage: &Storage, pull: &Pull, certificates: &Certificates) -> Health {
     let (storage, pull) = (storage.clone(), pull.clone());
+    let (in_use, serving) = (certificates.in_use.clone(), certificates.server.clone());
     let look = move || {
         let storage = storage.clone();
         async move { storage.check().await }
@@ -325,6 +354,9 @@ fn health(storage: &Storage, pull: &Pull) -> Health {
     let tell = move || Told {
         links: pull.links().reports(),
         stale_tags: pull.stale_tags(),
+        tls: serving.as_ref().map(ServerTls::serving),
+        certificates: in_use.reports(),
+        now: in_use.now(),
     };
     Health::new(look, tell)
 }

@@ -4,6 +4,7 @@
 //! file: they return facts, and the registry counts them. There are no globals: a test makes its own [`Metrics`]. Labels are
 //! closed enums wherever the set is closed; such a counter is an array, so that counting costs one addition and no look-up.
 
+mod certificates;
 mod counters;
 mod labels;
 #[cfg(test)]
@@ -16,13 +17,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use certificates::{CertificateGauges, Expiry};
 pub use counters::{
     Counters, HostCounters, HostGauges, HostOutcomes, RequestCounters, UpstreamRequests,
     WriteCounters,
 };
 pub use labels::{
-    Action, DownloadOutcome, Label, PassedThrough, ProbeOutcome, ResumedAfter, StatusLabel,
-    TagCheck, Unfinished, UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
+    Action, DownloadOutcome, HandshakeRefused, Label, PassedThrough, ProbeOutcome, ResumedAfter,
+    StatusLabel, TagCheck, Unfinished, UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
 };
 
 use crate::pull::{LinkState, Served};
@@ -74,6 +76,10 @@ metrics! {
         bodies_unfinished: Counters<Unfinished> = "bodies_unfinished", Counters::new("why");
         /// Connections open now.
         connections: Gauge = "connections", Gauge::default();
+        /// TLS handshakes of callers that came to nothing, by why.
+        handshakes_refused: Counters<HandshakeRefused> = "handshakes_refused", Counters::new("why");
+        /// Seconds until a certificate in use ends, below zero when it is over, by use, file and subject.
+        certificate_expiry_seconds: CertificateGauges = "certificate_expiry_seconds", CertificateGauges::default();
         /// Downloads from an upstream running now.
         downloads_running: Gauge = "downloads_running", Gauge::default();
         /// Downloads from an upstream that ended, by host and outcome.

@@ -2,13 +2,16 @@
 //!
 //! One connection per call, plain HTTP/1.1 by hand: a library would hide what is to be judged here.
 
+mod connection;
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+
+use connection::{Connection, Way};
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +34,13 @@ pub struct Call {
     headers: Vec<(String, String)>,
     body: Bytes,
     patience: Duration,
+    way: Way,
 }
 
 /// An answer whose head has come.
 #[derive(Debug)]
 pub struct Opened {
-    stream: TcpStream,
+    stream: Box<dyn Connection>,
     buffer: BytesMut,
     framing: Framed,
     patience: Duration,
@@ -93,6 +97,7 @@ pub fn call(method: &str, target: &str) -> Call {
         headers: Vec::new(),
         body: Bytes::new(),
         patience: Duration::from_secs(30),
+        way: Way::default(),
     }
 }
 
@@ -172,12 +177,11 @@ impl Call {
     /// Calls `host` and reads the head only.
     pub async fn open(&self, host: &str) -> Result<Opened, Ended> {
         let began = Instant::now();
-        let connecting = tokio::time::timeout(self.patience, TcpStream::connect(host));
+        let connecting = tokio::time::timeout(self.patience, self.way.connect(host));
         let mut stream = connecting
             .await
             .map_err(|_| Ended::TimedOut)?
             .map_err(|_| Ended::Reset)?;
-        stream.set_nodelay(true).ok();
         let mut request = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self
             .headers

@@ -15,11 +15,12 @@
 pub mod addresses;
 pub mod api_proxy;
 pub mod caller;
-mod certificates;
+pub mod certificates;
 pub mod cistern;
 pub mod clients;
 pub mod container;
 pub mod distribution;
+pub mod hierarchy;
 pub mod images;
 pub mod markdown;
 pub mod need;
@@ -29,7 +30,9 @@ pub mod registry;
 pub mod relay;
 pub mod scripted_upstream;
 pub mod store;
+pub mod tls_tunnel;
 pub mod token_server;
+pub mod workload_api;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

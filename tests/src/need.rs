@@ -1,7 +1,10 @@
 //! What a test needs from the machine, and the lock for tests that are heavy.
 
 use std::path::PathBuf;
+
 use tokio::sync::{Mutex, MutexGuard};
+
+use crate::hierarchy;
 
 /// Where the program `name` is on this machine, if it is.
 ///
@@ -29,13 +32,17 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The first of `needs` that this machine lacks. Beside names of programs `root`, `static busybox` and `static cistern`
-/// are understood: images are made of the latter two, which must run in a container that holds nothing else.
+/// The first of `needs` that this machine lacks. Beside names of programs these are understood: `root`; `static busybox` and `static
+/// cistern`, of which images are made, and which must run in a container that holds nothing else; `network namespaces` with links between
+/// them; `slow links`, which the kernel throttles; `power cuts` of a disk.
 pub fn missing(needs: &[&str]) -> Option<String> {
     let has = |need: &str| match need {
         "root" => is_root(),
         "static busybox" => static_busybox().is_some(),
         "static cistern" => crate::container::static_binary().is_some(),
+        "network namespaces" => hierarchy::can_be_built(),
+        "slow links" => hierarchy::can_be_slow(),
+        "power cuts" => hierarchy::can_lose_power(),
         program => find_program(program).is_some(),
     };
     needs

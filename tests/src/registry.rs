@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::caller;
+use crate::hierarchy::Place;
 use crate::process::{Launch, Process, launch};
 use crate::store::Store;
 use crate::token_server::TokenServer;
@@ -49,6 +50,7 @@ pub struct RegistryBuilder {
     door: Door,
     program: Option<PathBuf>,
     arguments: Option<Vec<String>>,
+    place: Option<Place>,
 }
 
 /// A registry that was started. Stopped (its own process only) when dropped.
@@ -75,6 +77,7 @@ impl RegistryBuilder {
             door: Door::Open,
             program: None,
             arguments: None,
+            place: None,
         }
     }
 
@@ -109,6 +112,13 @@ impl RegistryBuilder {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// In this place instead of where the test runs; its address must be one of that place.
+    #[must_use]
+    pub fn place(mut self, place: &Place) -> Self {
+        self.place = Some(place.clone());
         self
     }
 
@@ -314,9 +324,9 @@ impl Registry {
         // Before the clock starts: finding the program may mean building it.
         let launch = self.launch();
         let began = Instant::now();
-        let process = self.process.insert(Process::start(&launch));
-        while !answers(self.spec.address).await {
-            if let Some(status) = process.ended() {
+        self.process = Some(Process::start(&launch));
+        while !self.answers().await {
+            if let Some(status) = self.process.as_mut().and_then(Process::ended) {
                 return Err(format!("ended at its start ({status})"));
             }
             if began.elapsed() >= limit {
@@ -382,11 +392,17 @@ impl Registry {
             }
         }
         launch.environment.extend(self.spec.settings.clone());
-        launch
+        match &self.spec.place {
+            Some(place) => place.launch(launch),
+            None => launch,
+        }
     }
-}
 
-async fn answers(address: SocketAddr) -> bool {
-    let call = caller::get("/v2/").patience(Duration::from_secs(2));
-    call.send(&address.to_string()).await.status != 0
+    async fn answers(&self) -> bool {
+        let mut call = caller::get("/v2/").patience(Duration::from_secs(2));
+        if let Some(place) = &self.spec.place {
+            call = call.from(place.namespace());
+        }
+        call.send(&self.host()).await.status != 0
+    }
 }

@@ -1,6 +1,7 @@
 //! `cistern config check`: what will be served from where, who said so, and everything that is wrong or doubtful.
 
 mod access;
+mod certificates;
 
 use super::{Console, Environment, Exit, load_from};
 use crate::config::{
@@ -18,10 +19,15 @@ pub(super) fn run(
     match Config::load(&load_from(file, strict, environment)) {
         Ok(loaded) => {
             report(&loaded, searched, console);
+            let certificates_are_fine = certificates::check(&loaded.config, console);
             loaded
                 .findings
                 .iter()
                 .for_each(|finding| console.complain(finding));
+            if !certificates_are_fine {
+                console.complain("A server does not start with this.");
+                return Exit::Failure;
+            }
             if !loaded.findings.is_empty() {
                 console.complain(format!(
                     "A server starts with this: {}, which --strict makes errors.",
@@ -49,6 +55,7 @@ fn report(loaded: &Loaded, searched: bool, console: &mut Console<'_>) {
     for (label, text) in [
         ("file", file(loaded, searched)),
         ("address", address(config)),
+        ("tls", certificates::tls(config)),
         ("store", store(config)),
         ("upstream", upstream(&config.proxy)),
         ("names", names(&config.proxy)),
@@ -98,9 +105,13 @@ fn file(loaded: &Loaded, searched: bool) -> String {
 
 fn address(config: &Config) -> String {
     let address = &config.http.address;
+    let speaks = match &config.tls {
+        Some(tls) if tls.address.is_none() => "HTTPS",
+        Some(_) | None => "plain HTTP",
+    };
     match address.host {
-        ListenHost::Every => format!("{address}, every interface, plain HTTP"),
-        ListenHost::Ip(_) | ListenHost::Name(_) => format!("{address}, plain HTTP"),
+        ListenHost::Every => format!("{address}, every interface, {speaks}"),
+        ListenHost::Ip(_) | ListenHost::Name(_) => format!("{address}, {speaks}"),
     }
 }
 

@@ -117,7 +117,8 @@ async fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     });
     let version = env!("CARGO_PKG_VERSION");
     let store = loaded.config.storage.root_directory.display();
-    tracing::info!(version, address = %server.address(), %store, upstream, "serving");
+    let tls = server.tls_address().map(tracing::field::display);
+    tracing::info!(version, address = %server.address(), tls, %store, upstream, "serving");
     let stopping = server.stopping();
     let mut running = std::pin::pin!(server.run());
     tokio::select! {

@@ -6,7 +6,7 @@ use super::admin_socket::{Told, ask, plain};
 use super::arguments::{Format, RunningServer};
 use super::{Console, Environment, Exit};
 use crate::http::admin::words::{bytes, counted, lasting};
-use crate::http::admin::{DownloadLine, STATUS_PATH, StatusPage, UpstreamLine};
+use crate::http::admin::{CertificateLine, DownloadLine, STATUS_PATH, StatusPage, UpstreamLine};
 
 pub(super) fn run(
     server: &RunningServer,
@@ -45,6 +45,7 @@ fn lines(page: &StatusPage) -> Vec<String> {
     if !page.upstreams.is_empty() {
         lines.push(rate(page));
     }
+    lines.extend(tls(page));
     lines.push(store(page));
     if let Some(room) = page.room.filter(|room| room.partials > 0) {
         lines.push(format!(
@@ -115,6 +116,51 @@ fn rate(page: &StatusPage) -> String {
         ),
     };
     format!("rate       {rate}{from}{waiting}")
+}
+
+/// So many certificates are told, those that end first.
+const MOST_CERTIFICATES: usize = 8;
+
+fn tls(page: &StatusPage) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(tls) = &page.tls {
+        let why = tls.trouble.as_deref().unwrap_or("");
+        match (tls.serving, why) {
+            (true, "") => {}
+            (true, why) => lines.push(format!(
+                "tls        is spoken, with the certificate before: {why}"
+            )),
+            (false, why) => lines.push(format!(
+                "tls        is refused, for want of a certificate: {why}"
+            )),
+        }
+    }
+    let told = page.certificates.iter().take(MOST_CERTIFICATES);
+    for (position, one) in told.enumerate() {
+        let label = if position == 0 { "certified" } else { "" };
+        lines.push(format!("{label:<10} {}", certificate(one)));
+    }
+    let left_out = page.certificates.len().saturating_sub(MOST_CERTIFICATES);
+    if left_out > 0 {
+        lines.push(format!("           and {left_out} more that end later"));
+    }
+    lines
+}
+
+fn certificate(one: &CertificateLine) -> String {
+    let names = if one.names.is_empty() {
+        String::new()
+    } else {
+        format!(" for {}", one.names.join(", "))
+    };
+    let left = match one.left_seconds {
+        Some(left) => format!("ends in {} ({})", seconds(left), one.until),
+        None => format!("IS OVER since {}", one.until),
+    };
+    format!(
+        "{} {}{names} of {} {left}",
+        one.used_for, one.subject, one.from
+    )
 }
 
 fn store(page: &StatusPage) -> String {

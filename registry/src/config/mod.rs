@@ -11,6 +11,7 @@ mod environment;
 mod finding;
 mod hosted;
 mod http;
+mod iotedge;
 mod keys;
 mod log;
 pub(crate) mod nearest;
@@ -26,6 +27,7 @@ mod size;
 mod source;
 mod storage;
 mod survey;
+mod tls;
 mod uplink;
 mod yaml;
 
@@ -42,6 +44,7 @@ pub use credentials::{CredentialText, Credentials, Secret};
 pub use duration::written as written_duration;
 pub use finding::{ConfigErrors, Finding, Place, Severity, counted};
 pub use http::{Http, MetricsAt};
+pub use iotedge::{IotEdge, Workload};
 pub use log::{Log, LogFormat, LogLevel};
 pub use outgoing::{OutgoingProxies, OutgoingProxy};
 pub use proxy::{Proxy, WhenGone};
@@ -49,6 +52,7 @@ pub use rate::RateWindow;
 pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
 pub use storage::{Reserve, Storage};
+pub use tls::{CertificateFrom, ClientCertificate, MinimumTls, Tls};
 pub use uplink::{ClientIdentity, Exec, Uplink};
 
 pub use auth::HtpasswdFile;
@@ -59,6 +63,10 @@ pub use hosted::Hosted;
 pub struct Config {
     /// `http`: where we listen, what is added to answers, who may speak for a caller's address.
     pub http: Http,
+    /// `http.tls`: how callers are spoken to with TLS. None: in the clear.
+    pub tls: Option<Tls>,
+    /// What IoT Edge tells its modules about themselves.
+    pub iotedge: IotEdge,
     /// `log`: how much is said, and in which form.
     pub log: Log,
     /// `storage`: where the bytes live and what is kept free beside them.
@@ -88,7 +96,7 @@ pub enum FileChoice {
 pub struct LoadFrom<'a> {
     /// Which file, as the command line had it.
     pub file: FileChoice,
-    /// The environment; `REGISTRY_…`, the proxy variables and `IOTEDGE_PARENTHOSTNAME` are looked at.
+    /// The environment; `REGISTRY_…`, the proxy variables and IoT Edge's are looked at.
     pub environment: &'a BTreeMap<String, String>,
     /// Every warning becomes an error (`--strict`).
     pub strict: bool,
@@ -164,6 +172,9 @@ impl Config {
         let log = log::read(reader);
         let storage = storage::read(reader);
         let http = http::read(reader);
+        let iotedge = iotedge::read(from.environment);
+        let main = http.as_ref().map(|http| &http.address);
+        let tls = tls::read(reader, from, &iotedge, main);
         let proxy = proxy::read(reader, from);
         let auth = auth::read(reader, from);
         let hosted = hosted::read(reader);
@@ -176,6 +187,8 @@ impl Config {
         hosted::doubts(reader, &hosted, &proxy, &http, auth.as_ref());
         Some(Self {
             http,
+            tls: tls?,
+            iotedge,
             log: log?,
             storage: storage?,
             proxy,
@@ -185,12 +198,16 @@ impl Config {
         })
     }
 
-    /// `http.addr` alone, whatever else may be wrong: a health check must find the server that runs.
+    /// `http.addr` alone, whatever else may be wrong, and whether TLS is spoken there: a health check must find the server that
+    /// runs.
     ///
     /// # Errors
     /// If the file cannot be read or the address does not parse.
-    pub fn listen_address(from: &LoadFrom<'_>) -> Result<ListenAddress, ConfigErrors> {
-        Self::one(from, http::read_address)
+    pub fn listen_address(from: &LoadFrom<'_>) -> Result<(ListenAddress, bool), ConfigErrors> {
+        Self::one(from, |reader| {
+            let speaks_tls = tls::is_on_main_address(reader);
+            http::read_address(reader).map(|address| (address, speaks_tls))
+        })
     }
 
     /// `storage.filesystem.rootdirectory` alone, whatever else may be wrong: below it is the socket of the server that runs.

@@ -96,7 +96,7 @@ Which file is read:
 - **`proxy.remoteurl`** may be `host`, `host:port`, a URL with or without a slash at its end, or `$upstream:443`, which stands for
   `IOTEDGE_PARENTHOSTNAME` of the environment. Without a scheme it is https. `docker.io` is Docker Hub.
 - **Proxies** on the way out: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, or the same in lower case; upper case wins, as in Go programs.
-- **Mistakes**: an unknown key below `proxy`, `hosted`, `auth`, `storage` or `storage.cache` is an error, elsewhere a warning; an unknown `REGISTRY_…` variable is a
+- **Mistakes**: an unknown key below `proxy`, `hosted`, `auth`, `http.tls`, `storage` or `storage.cache` is an error, elsewhere a warning; an unknown `REGISTRY_…` variable is a
   warning. All findings are reported at once.
 ";
 
@@ -113,7 +113,7 @@ const ACCESS: &str = "
 
 - **Logins**: `htpasswd -Bbn USER PASSWORD >> FILE`; only bcrypt counts, as with Distribution. Every user of the file may read and write everything.
   The file is read again when it changes: a new user gets in at once, one taken out may go on for a second. Passwords cross the wire in the
-  clear: let a proxy in front speak TLS. A file that is missing or lets nobody in stops the start. While
+  clear unless TLS is spoken (`http.tls`, see `tls.md`). A file that is missing or lets nobody in stops the start. While
   the server runs, a file that goes missing changes nothing, and one without users lets nobody in. `/healthz`, `/readyz` and the metrics ask for no login.
 - **`http.anonymouspull`** lets read whoever shows no login. `/v2/` then asks for none, and clients that look only there (docker, podman, skopeo,
   buildah) do not send theirs: they pull, and cannot push. Clients that answer a 401 of any request, such as containerd, can. A wrong login is refused wherever it is shown;

@@ -104,7 +104,7 @@ fn refusal(path: &str, why: &str, advice: &str, place: &Place, node: &Node) -> F
     )
 }
 
-/// Below `proxy` and `storage.cache` the words are ours, and below `storage` each word is a driver: there a mistake is an error.
+/// Below `proxy`, `hosted` and `storage.cache` the words are ours, below `http.tls` a slip drops a protection, and below `storage` each word is a driver: there a mistake is an error.
 fn unknown(section: &str, path: &str, entry: &Entry) -> Finding {
     let advice = match probably_meant(section, &entry.key) {
         Some(meant) => format!("did you mean {meant}?"),
@@ -124,7 +124,7 @@ fn unknown(section: &str, path: &str, entry: &Entry) -> Finding {
             "there is no such way to ask callers for credentials",
             advice,
         ),
-        "proxy" | "storage.cache" | "hosted" => {
+        "proxy" | "storage.cache" | "hosted" | "http.tls" => {
             Finding::error(place, path, "there is no such key", advice)
         }
         _ => Finding::warning(

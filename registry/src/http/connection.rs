@@ -75,8 +75,9 @@ where
     };
     let mut socket = connection.into_parts().io.into_inner();
     if matches!(end, End::Cut) {
-        // An error here means the other side is gone already.
-        let _ = socket.shutdown().await;
+        // An error here means the other side is gone already. With TLS there may be bytes to write first, which a caller that has
+        // stopped reading would never take.
+        let _ = tokio::time::timeout(LAST_LINGER, socket.shutdown()).await;
     }
     let linger = if stopping.at_once.is_cancelled() {
         LAST_LINGER

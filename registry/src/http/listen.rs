@@ -15,8 +15,10 @@ use tokio_util::task::TaskTracker;
 
 use super::Http;
 use super::connection::{self, Caller};
+use super::handshake::Door;
 use super::layers::{Face, Service};
-use super::socket::{Listener, Socket};
+use super::socket::{Arrived, Listener};
+use crate::tls::ServerTls;
 
 /// How long accepting rests after the system refused a connection, as when descriptors run out.
 const REST_AFTER_REFUSAL: Duration = Duration::from_millis(100);
@@ -31,6 +33,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long the head of a request may take, and how long a kept-alive connection may idle.
     pub head_time: Duration,
+    /// How long a TLS handshake may take, from the first byte of the connection.
+    pub handshake_time: Duration,
     /// The longest head of a request, and how much of a body may wait for a slow caller, in bytes.
     pub buffer_bytes: usize,
     /// The most header lines of a request.
@@ -42,6 +46,7 @@ impl Default for Limits {
         Self {
             connections: 8192,
             head_time: Duration::from_mins(1),
+            handshake_time: Duration::from_secs(10),
             buffer_bytes: 64 * 1024,
             header_lines: 100,
         }
@@ -57,8 +62,17 @@ pub struct Stopping {
     pub at_once: CancellationToken,
 }
 
+/// Where and with what TLS is spoken.
+#[derive(Clone, Debug)]
+pub struct TlsPlace<'a> {
+    /// `http.tls.addr`. None: on the main address, and plain HTTP nowhere but on the debug address.
+    pub address: Option<&'a str>,
+    /// The certificate and whom it is shown to.
+    pub tls: ServerTls,
+}
+
 /// Where a server listens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Places<'a> {
     /// `http.addr`.
     pub main: &'a str,
@@ -66,6 +80,8 @@ pub struct Places<'a> {
     pub debug: Option<&'a str>,
     /// The admin socket. One that cannot be made is a warning: a read-only store has no place for it.
     pub admin: Option<&'a Path>,
+    /// TLS, if it is spoken.
+    pub tls: Option<TlsPlace<'a>>,
 }
 
 /// An address that cannot be listened on, by the setting that names it.
@@ -82,6 +98,7 @@ pub struct ListenError {
 pub struct Listening {
     address: SocketAddr,
     debug_address: Option<SocketAddr>,
+    tls_address: Option<SocketAddr>,
     listeners: TaskTracker,
 }
 
@@ -99,7 +116,24 @@ impl Listening {
         stopping: &Stopping,
         tasks: &TaskTracker,
     ) -> Result<Self, ListenError> {
-        let (main, address) = bind("http.addr", places.main).await?;
+        let (mut main, address) = bind("http.addr", places.main).await?;
+        let mut tls_address = None;
+        let mut tls = None;
+        if let Some(place) = places.tls {
+            let refused = http.metrics.handshakes_refused.clone();
+            let door = Door::new(place.tls, limits.handshake_time, refused);
+            match place.address {
+                None => {
+                    tls_address = Some(address);
+                    main = main.with_tls(door);
+                }
+                Some(own) => {
+                    let (listener, address) = bind("http.tls.addr", own).await?;
+                    tls_address = Some(address);
+                    tls = Some(listener.with_tls(door));
+                }
+            }
+        }
         let debug = match places.debug {
             Some(debug) => Some(bind("http.debug.addr", debug).await?),
             None => None,
@@ -116,6 +150,7 @@ impl Listening {
         let listeners = TaskTracker::new();
         let all = [
             (Some(main), Face::Main),
+            (tls, Face::Main),
             (debug.map(|(debug, _)| debug), Face::Debug),
             (admin, Face::Admin),
         ];
@@ -136,6 +171,7 @@ impl Listening {
         Ok(Self {
             address,
             debug_address,
+            tls_address,
             listeners,
         })
     }
@@ -143,6 +179,11 @@ impl Listening {
     /// The main address, with the port the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address on which TLS is spoken, with the port the system chose; it may be the main one.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// The debug address, with the port the system chose.
@@ -178,20 +219,15 @@ async fn serve(
     let service = Arc::new(Service::new(http, face));
     let slots = Arc::new(Semaphore::new(limits.connections));
     let cut = stopping.at_once.child_token();
-    while let Some((socket, peer, slot)) = next(&listener, &slots, &stopping).await {
+    while let Some((arrived, peer, slot)) = next(&listener, &slots, &stopping).await {
         let place = Place::new(slot, &service.metrics().connections);
-        let caller = Arc::new(Caller {
-            service: Arc::clone(&service),
-            peer,
-            handover: socket.handover(),
-        });
-        let answer = move |request| Service::answer(Arc::clone(&caller), request);
+        let service = Arc::clone(&service);
         let stopping = Stopping {
             gently: stopping.gently.clone(),
             at_once: cut.clone(),
         };
         tasks.spawn(async move {
-            connection::run(socket, answer, limits, stopping).await;
+            meet(arrived, peer, service, limits, stopping).await;
             drop(place);
         });
     }
@@ -206,17 +242,46 @@ async fn serve(
     let _ = tokio::time::timeout(GOODBYE, slots.acquire_many(all)).await;
 }
 
+/// One connection from its handshake, if it has one, to its end. One that has asked for nothing yet is not waited for at a stop.
+async fn meet(
+    arrived: Arrived,
+    peer: Option<SocketAddr>,
+    service: Arc<Service>,
+    limits: Limits,
+    stopping: Stopping,
+) {
+    let socket = match arrived {
+        Arrived::Ready(socket) => socket,
+        Arrived::BeforeTls(stream, door) => {
+            let ready = tokio::select! {
+                ready = Box::pin(door.open(stream, peer)) => ready,
+                () = stopping.gently.cancelled() => None,
+                () = stopping.at_once.cancelled() => None,
+            };
+            let Some(socket) = ready else { return };
+            socket
+        }
+    };
+    let caller = Arc::new(Caller {
+        service,
+        peer,
+        handover: socket.handover(),
+    });
+    let answer = move |request| Service::answer(Arc::clone(&caller), request);
+    connection::run(socket, answer, limits, stopping).await;
+}
+
 /// The next connection and its slot, or `None` when it is time to stop.
 async fn next(
     listener: &Listener,
     slots: &Arc<Semaphore>,
     stopping: &Stopping,
-) -> Option<(Socket, Option<SocketAddr>, OwnedSemaphorePermit)> {
+) -> Option<(Arrived, Option<SocketAddr>, OwnedSemaphorePermit)> {
     let accepted = async {
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => return Some((socket, peer, slot)),
+                Ok((arrived, peer)) => return Some((arrived, peer, slot)),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(REST_AFTER_REFUSAL).await;

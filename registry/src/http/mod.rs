@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod failures;
 mod handover;
+mod handshake;
 mod layers;
 mod listen;
 mod observe;
@@ -35,7 +36,7 @@ use ipnet::IpNet;
 
 pub use access::{Access, AccessOptions};
 pub use failures::Failures;
-pub use listen::{Limits, ListenError, Listening, Places, Stopping};
+pub use listen::{Limits, ListenError, Listening, Places, Stopping, TlsPlace};
 
 use crate::chain::Pseudonym;
 use crate::metrics::Metrics;

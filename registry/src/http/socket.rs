@@ -1,4 +1,4 @@
-//! Sockets before HTTP: a closed set of kinds, so that TLS can be added as one more.
+//! Sockets before HTTP: a closed set of kinds, plain, with TLS, and of Unix.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +12,10 @@ use rustix::fs::Mode;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 use super::handover::{self, Handover};
+use super::handshake::Door;
 
 /// Who may read and write the admin socket: its owner.
 const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -22,10 +24,11 @@ const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
 const BACKLOG: u32 = 1024;
 
 /// A socket that accepts connections.
-#[derive(Debug)]
 pub(super) enum Listener {
     /// TCP without TLS.
     Plain(TcpListener),
+    /// TCP with TLS.
+    Tls(TcpListener, Arc<Door>),
     /// A Unix socket.
     Unix(UnixListener),
 }
@@ -71,21 +74,47 @@ impl Listener {
         socket.listen(BACKLOG).map(Self::Unix)
     }
 
-    /// The next connection, and who is at its other end.
-    pub(super) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+    /// The same socket, on which TLS is spoken.
+    pub(super) fn with_tls(self, door: Door) -> Self {
+        match self {
+            Self::Plain(listener) | Self::Tls(listener, _) => Self::Tls(listener, Arc::new(door)),
+            Self::Unix(_) => self,
+        }
+    }
+
+    /// The next connection, and who is at its other end. Waits for nothing that the other end has to say.
+    pub(super) async fn accept(&self) -> io::Result<(Arrived, Option<SocketAddr>)> {
         match self {
             Self::Plain(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Heads and last pieces must not wait for an acknowledgement.
-                stream.set_nodelay(true)?;
-                Ok((Socket::Plain(stream, Arc::default()), Some(peer)))
+                let (stream, peer) = accept_tcp(listener).await?;
+                let socket = Socket::Plain(stream, Arc::default());
+                Ok((Arrived::Ready(socket), Some(peer)))
+            }
+            Self::Tls(listener, door) => {
+                let (stream, peer) = accept_tcp(listener).await?;
+                Ok((Arrived::BeforeTls(stream, Arc::clone(door)), Some(peer)))
             }
             Self::Unix(listener) => listener
                 .accept()
                 .await
-                .map(|(stream, _)| (Socket::Unix(stream), None)),
+                .map(|(stream, _)| (Arrived::Ready(Socket::Unix(stream)), None)),
         }
     }
+}
+
+async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    // Heads and last pieces must not wait for an acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok((stream, peer))
+}
+
+/// A connection that was accepted.
+pub(super) enum Arrived {
+    /// HTTP can be spoken on it.
+    Ready(Socket),
+    /// The handshake comes first.
+    BeforeTls(TcpStream, Arc<Door>),
 }
 
 /// A kernel that was started without IPv6.
@@ -104,6 +133,8 @@ fn lacks_ipv6(error: &io::Error) -> bool {
 pub(super) enum Socket {
     /// TCP without TLS.
     Plain(TcpStream, Arc<Handover>),
+    /// TCP with TLS: every byte goes through the cipher, so that nothing can be sent from where it lies.
+    Tls(Box<TlsStream<TcpStream>>),
     /// A Unix socket.
     Unix(UnixStream),
 }
@@ -114,6 +145,10 @@ macro_rules! on_stream {
         match $socket.get_mut() {
             Socket::Plain($stream, _) => {
                 let $stream = Pin::new($stream);
+                $call
+            }
+            Socket::Tls($stream) => {
+                let $stream = Pin::new($stream.as_mut());
                 $call
             }
             Socket::Unix($stream) => {
@@ -131,7 +166,7 @@ impl Socket {
     pub(super) fn handover(&self) -> Option<Arc<Handover>> {
         match self {
             Self::Plain(_, handover) => Some(Arc::clone(handover)),
-            Self::Unix(_) => None,
+            Self::Tls(_) | Self::Unix(_) => None,
         }
     }
 }
@@ -207,7 +242,7 @@ impl AsyncWrite for Socket {
                 let pieces = pieces.get(..before).unwrap_or_default();
                 poll_write_before_more(stream, pieces, context)
             }
-            (Self::Unix(_), Some(before)) => {
+            (Self::Tls(_) | Self::Unix(_), Some(before)) => {
                 let pieces = pieces.get(..before).unwrap_or_default();
                 on_stream!(self, stream => stream.poll_write_vectored(context, pieces))
             }

@@ -39,6 +39,26 @@ macro_rules! labels {
 }
 
 labels! {
+    /// Why a TLS handshake of a caller came to nothing.
+    pub enum HandshakeRefused {
+        /// The caller spoke plain HTTP.
+        PlainHttp = "plain_http",
+        /// The caller does not trust our certificate, or not for the name it asked for.
+        NotTrusted = "not_trusted",
+        /// The caller has no certificate, or not one that is asked for.
+        ClientCertificate = "client_certificate",
+        /// There is no version or algorithm that both speak.
+        NothingInCommon = "nothing_in_common",
+        /// There is no certificate to show yet.
+        NoCertificate = "no_certificate",
+        /// The caller was silent for too long.
+        TooSlow = "too_slow",
+        /// The caller went away.
+        Gone = "gone",
+        /// Anything else.
+        Other = "other",
+    }
+
     /// What a request asked for.
     pub enum Action {
         /// `GET` or `HEAD /v2/`, which clients use to see whether this is a registry.

@@ -17,6 +17,8 @@ fn the_names_of_the_metrics_are_these() {
             "cistern_body_bytes counter",
             "cistern_bodies_unfinished counter",
             "cistern_connections gauge",
+            "cistern_handshakes_refused counter",
+            "cistern_certificate_expiry_seconds gauge",
             "cistern_downloads_running gauge",
             "cistern_downloads counter",
             "cistern_download_resumes counter",

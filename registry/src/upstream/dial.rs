@@ -68,7 +68,7 @@ impl Dialer {
         upstream: &Url,
         rules: &RealmRules,
     ) -> Result<Self, UpstreamSetupError> {
-        let trust = Trust::new(options);
+        let trust = Trust::new(options, upstream);
         let material = trust.read()?;
         let reach = UpstreamReach::of(upstream);
         let (proxies, mut trusted) = proxies(options)?;
@@ -137,6 +137,17 @@ impl Dialer {
             }
             Err(fault) => {
                 tracing::debug!(%host, method = %hop.method, path, %fault, "upstream did not answer");
+                let is_tls = matches!(
+                    fault,
+                    Fault::Unreachable {
+                        link: LinkFault::Tls,
+                        ..
+                    }
+                );
+                if let (true, Some(hierarchy)) = (is_tls, self.trust.hierarchy()) {
+                    // The parent may have a certificate by a root that is newer than what we know.
+                    hierarchy.doubt();
+                }
             }
         }
         result.map_err(|fault| fault.at(&host))
@@ -176,9 +187,11 @@ impl Dialer {
 
     /// The client for an address, rebuilt if a file has changed. Files that cannot be used leave the old client in place.
     async fn client(&self, url: &Url) -> Client {
-        if self.looks_due()
-            && let Err(error) = self.rebuild_if_changed().await
-        {
+        if let Some(hierarchy) = self.trust.hierarchy() {
+            hierarchy.asked_for().await;
+        }
+        let is_due = self.looks_due() || self.trust.has_new_hierarchy(&self.built.load().material);
+        if is_due && let Err(error) = self.rebuild_if_changed().await {
             tracing::warn!(%error, "the certificates read before stay in use");
         }
         let built = self.built.load();

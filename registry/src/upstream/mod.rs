@@ -29,6 +29,8 @@ mod tags;
 mod tls;
 mod token;
 
+pub(crate) use tls::unverified;
+
 pub use body::UpstreamBody;
 pub use budget::{Budget, BudgetUse, Priority, Taken};
 pub use client::{

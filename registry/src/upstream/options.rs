@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Budget;
 use crate::chain::Pseudonym;
+use crate::edge::TrustBundle;
 
 /// Everything that is configured about one upstream.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct UpstreamOptions {
     pub credentials: CredentialSource,
     /// Bundles of PEM certificates trusted beside the compiled-in and the system's roots; read again when they change.
     pub ca_files: Vec<PathBuf>,
+    /// The roots of an IoT Edge hierarchy, trusted too at the addresses of which it says that it is for them.
+    pub trust_bundle: Option<TrustBundle>,
     /// The certificate shown to whoever may see the credentials and asks for one; read again when it changes.
     pub client_identity: Option<ClientIdentity>,
     /// Skip every check of certificates. For test rigs.
@@ -83,6 +86,7 @@ impl UpstreamOptions {
             alternates: Vec::new(),
             credentials: CredentialSource::None,
             ca_files: Vec::new(),
+            trust_bundle: None,
             client_identity: None,
             insecure: false,
             realms: Vec::new(),
@@ -105,6 +109,7 @@ impl fmt::Debug for UpstreamOptions {
             .field("alternates", &self.alternates.len())
             .field("credentials", &self.credentials)
             .field("ca_files", &self.ca_files)
+            .field("trust_bundle", &self.trust_bundle)
             .field("client_identity", &self.client_identity)
             .field("insecure", &self.insecure)
             .field("realms", &self.realms)

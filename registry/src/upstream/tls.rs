@@ -13,13 +13,16 @@ use rustls::{
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use url::Url;
 
 use super::identity::{Identity, Pair};
 use super::{UpstreamOptions, UpstreamSetupError};
+use crate::edge::TrustBundle;
 
 /// The operator's files as they were read. One of them may be a key, so it has no `Debug`.
 pub(super) struct Material {
     bundles: Vec<Arc<[u8]>>,
+    hierarchy: Option<Arc<Vec<u8>>>,
     identity: Option<Pair>,
 }
 
@@ -27,6 +30,7 @@ pub(super) struct Material {
 #[derive(Debug)]
 pub(super) struct Trust {
     files: Vec<Arc<WatchedFile>>,
+    hierarchy: Option<TrustBundle>,
     identity: Option<Identity>,
     insecure: bool,
 }
@@ -44,8 +48,14 @@ impl Material {
             let pair = pair.flat_map(|pair| [Arc::clone(&pair.certificate), Arc::clone(&pair.key)]);
             material.bundles.iter().cloned().chain(pair).collect()
         };
+        let is_same_hierarchy = match (&self.hierarchy, &other.hierarchy) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
         let (ours, theirs) = (all(self), all(other));
-        ours.len() == theirs.len()
+        is_same_hierarchy
+            && ours.len() == theirs.len()
             && ours
                 .iter()
                 .zip(&theirs)
@@ -54,7 +64,10 @@ impl Material {
 }
 
 impl Trust {
-    pub(super) fn new(options: &UpstreamOptions) -> Self {
+    /// For the upstream at this address; others that it leads to are believed by the same rules.
+    pub(super) fn new(options: &UpstreamOptions, upstream: &Url) -> Self {
+        let host = upstream.host_str().unwrap_or_default();
+        let hierarchy = options.trust_bundle.clone();
         let files = options
             .ca_files
             .iter()
@@ -62,6 +75,7 @@ impl Trust {
             .collect();
         Self {
             files,
+            hierarchy: hierarchy.filter(|bundle| bundle.is_for(host)),
             identity: options.client_identity.as_ref().map(Identity::new),
             insecure: options.insecure,
         }
@@ -75,6 +89,7 @@ impl Trust {
             .map(|file| file.read().map_err(|error| unusable(file, &error)));
         Ok(Material {
             bundles: bundles.collect::<Result<_, _>>()?,
+            hierarchy: self.of_hierarchy(),
             identity: self.identity.as_ref().map(Identity::read).transpose()?,
         })
     }
@@ -98,7 +113,28 @@ impl Trust {
             Some(identity) => Some(identity.current().await?),
             None => None,
         };
-        Ok(Material { bundles, identity })
+        Ok(Material {
+            bundles,
+            hierarchy: self.of_hierarchy(),
+            identity,
+        })
+    }
+
+    /// The hierarchy's roots, where this upstream is in it.
+    pub(super) fn hierarchy(&self) -> Option<&TrustBundle> {
+        self.hierarchy.as_ref()
+    }
+
+    fn of_hierarchy(&self) -> Option<Arc<Vec<u8>>> {
+        self.hierarchy.as_ref().and_then(TrustBundle::pem)
+    }
+
+    /// Whether the hierarchy's roots are others than these were built with.
+    pub(super) fn has_new_hierarchy(&self, material: &Material) -> bool {
+        match (self.of_hierarchy(), &material.hierarchy) {
+            (Some(now), Some(before)) => !Arc::ptr_eq(&now, before),
+            (now, before) => now.is_some() != before.is_some(),
+        }
     }
 
     /// The TLS settings that follow from the files: with our own certificate, or for those who shall not see it.
@@ -114,7 +150,7 @@ impl Trust {
         let verifier: Arc<dyn ServerCertVerifier> = if self.insecure {
             Arc::new(BelieveAnything(provider))
         } else {
-            self.verifier(&material.bundles, provider)?
+            self.verifier(material, provider)?
         };
         let builder = builder
             .dangerous()
@@ -129,15 +165,20 @@ impl Trust {
 
     fn verifier(
         &self,
-        bundles: &[Arc<[u8]>],
+        material: &Material,
         provider: Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, UpstreamSetupError> {
         let common = common_roots();
-        let own = self.certificates(bundles)?;
-        let roots = if own.is_empty() {
+        let own = self.certificates(&material.bundles)?;
+        let roots = if own.is_empty() && material.hierarchy.is_none() {
             common
         } else {
             let mut roots = RootCertStore::clone(&common);
+            if let Some(bundle) = &material.hierarchy {
+                // Not the operator's own file: what cannot be used in it is left out.
+                let bundle = CertificateDer::pem_slice_iter(bundle).filter_map(Result::ok);
+                roots.add_parsable_certificates(bundle);
+            }
             for (file, certificate) in &own {
                 let added = roots.add(certificate.clone());
                 added.map_err(|error| unusable(file, &error))?;
@@ -259,6 +300,22 @@ impl ServerCertVerifier for ChainOrItself {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.chains.supported_verify_schemes()
     }
+}
+
+/// For a program that asks the server on its own machine: whose certificate it shows does not matter there.
+///
+/// # Errors
+/// In words, where the library will not have the settings.
+pub(crate) fn unverified() -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let verifier = Arc::new(BelieveAnything(provider));
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    Ok(builder.with_no_client_auth())
 }
 
 /// For `proxy.insecure`: every certificate is fine.

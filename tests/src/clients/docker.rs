@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::{COMMAND_LIMIT, PULL_LIMIT, ready, state_folder, text};
+use crate::hierarchy::Place;
 use crate::need;
-use crate::process::{Process, Ran, launch, run};
+use crate::process::{Launch, Process, Ran, launch, run};
 
 /// The daemon and its client. Needs `root`, `dockerd`, `docker`, `containerd`, `runc`.
 #[derive(Debug)]
@@ -26,15 +27,34 @@ impl Docker {
 
     /// The same with this `daemon.json`.
     pub async fn configured(configuration: &str) -> Self {
-        Self::launch(configuration, &[]).await
+        Self::start_as(configuration, &[], |launch| launch).await
     }
 
     /// The same with further arguments, for example `--max-concurrent-downloads=1`.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        Self::launch("{}", arguments).await
+        Self::start_as("{}", arguments, |launch| launch).await
     }
 
-    async fn launch(configuration: &str, arguments: &[&str]) -> Self {
+    /// A daemon in this place, whose machine trusts these roots (PEM) and no others.
+    pub async fn start_in(place: &Place, bundle: &str, arguments: &[&str]) -> Self {
+        Self::start_as("{}", arguments, |mut launch| {
+            let file = launch.folder.join("roots.pem");
+            std::fs::write(&file, bundle).unwrap();
+            let nothing = launch.folder.join("no-roots");
+            launch.environment = vec![
+                ("SSL_CERT_FILE".to_owned(), text(&file)),
+                ("SSL_CERT_DIR".to_owned(), text(&nothing)),
+            ];
+            place.launch(launch)
+        })
+        .await
+    }
+
+    async fn start_as(
+        configuration: &str,
+        arguments: &[&str],
+        into: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
         let folder = state_folder();
         let at = |name: &str| text(&folder.path().join(name));
         let mut words = vec![
@@ -52,7 +72,8 @@ impl Docker {
         ];
         std::fs::write(folder.path().join("daemon.json"), configuration).unwrap();
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let daemon = Process::start(&launch(need::program("dockerd"), folder.path(), words));
+        let launch = launch(need::program("dockerd"), folder.path(), words);
+        let daemon = Process::start(&into(launch));
         let mut docker = Self { daemon, folder };
         docker.wait_ready().await;
         docker
@@ -139,6 +160,11 @@ impl Docker {
             let words: Vec<_> = ["rmi", "--force"].into_iter().chain(images).collect();
             self.run(&words).await.well();
         }
+    }
+
+    /// The socket of its API.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
     }
 
     /// What the daemon has logged.

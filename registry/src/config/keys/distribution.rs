@@ -99,6 +99,10 @@ pub(super) const KEYS: &[Key] = &[
     missing("http.prefix", "the API is always below /v2/"),
     missing("http.h2c", "only HTTP/1.1 is spoken"),
     missing(
+        "http.tls.ciphersuites",
+        "the cipher suites are not adjustable; every one that is spoken has forward secrecy and authenticated encryption",
+    ),
+    missing(
         "health.file",
         "/healthz looks at the process and the store only",
     ),
@@ -138,9 +142,9 @@ pub(super) const KEYS: &[Key] = &[
         "use auth.htpasswd",
     ),
     refused(
-        "http.tls",
-        "TLS is not spoken to callers yet, so everything would cross the wire in the clear",
-        "remove it and let a proxy in front speak TLS, such as the IoT Edge API proxy or nginx",
+        "http.tls.letsencrypt",
+        "certificates are not asked for at Let's Encrypt, so nothing would be encrypted",
+        "set http.tls.certificate and http.tls.key",
     ),
     refused(
         "proxy.remotenamespace",

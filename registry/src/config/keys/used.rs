@@ -128,6 +128,49 @@ pub(super) const KEYS: &[Key] = &[
             "Networks whose `X-Forwarded-For` is believed, such as `172.16.0.0/12`.",
         ),
     ),
+    theirs(
+        "http.tls.certificate",
+        "",
+        "A certificate (PEM) with all between it and its root; set: callers are spoken to with TLS. Read again when it changes.",
+    ),
+    theirs(
+        "http.tls.key",
+        "",
+        "The key of that certificate (PEM, unencrypted).",
+    ),
+    shaped(
+        Shape::Several,
+        theirs(
+            "http.tls.clientcas",
+            "",
+            "Files with the authorities (PEM) of callers' certificates; set: a caller needs one. Read again when they change.",
+        ),
+    ),
+    theirs(
+        "http.tls.clientauth",
+        "require-and-verify-client-cert",
+        "With `clientcas`: `verify-client-cert-if-given` lets in callers without a certificate too.",
+    ),
+    theirs(
+        "http.tls.minimumtls",
+        "tls1.2",
+        "The oldest version of TLS that is spoken: `tls1.2` or `tls1.3`.",
+    ),
+    ours(
+        "http.tls.source",
+        "",
+        "`iotedge`: the certificate comes from IoT Edge's workload API, and is renewed by itself; unset or `files`: from the files above.",
+    ),
+    ours(
+        "http.tls.addr",
+        "",
+        "An address of its own for TLS, such as `:5443`; then `http.addr` stays plain. Unset: `http.addr` speaks TLS.",
+    ),
+    ours(
+        "http.tls.commonname",
+        "",
+        "The name that `iotedge` certificates are for; unset: `$IOTEDGE_GATEWAYHOSTNAME`.",
+    ),
     ours(
         "http.anonymouspull",
         "false",

@@ -24,7 +24,7 @@ log: {level: loud}
     .errors();
     let starts = [
         "error: /c.yml:3: http.addr: `nowhere` has no port; write host:port",
-        "error: /c.yml:4: http.tls: not supported yet",
+        "error: /c.yml:4: http.tls.certificate: the other half is missing",
         "error: /c.yml:5: http.draintimeout: `soon` is no duration; write a number with a unit",
         "error: /c.yml:7: storage.cache.reserve: `5000` has no unit",
         "error: /c.yml:9: proxy.remoteurl: registries are not asked over `ftp`; write https:// or http://",
@@ -232,7 +232,7 @@ fn the_address_is_found_whatever_else_is_wrong() {
         read: &read,
     };
     assert_eq!(
-        super::super::Config::listen_address(&from).unwrap().port,
+        super::super::Config::listen_address(&from).unwrap().0.port,
         5001
     );
 }

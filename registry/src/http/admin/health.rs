@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::super::Http;
+use super::certificates::{CertificateLine, TlsLine};
 use crate::pull::{LinkReport, LinkState, StaleTag};
+use crate::tls::{CertificateReport, Serving};
 
 /// How long one look at the store holds: whoever asks often does not make the disk busy.
 const LOOK_HOLDS: Duration = Duration::from_secs(1);
@@ -34,12 +36,30 @@ pub struct Health {
 type Looked = Result<(), Arc<str>>;
 
 /// What is told beside the judgement, and changes nothing of it: how the upstreams were, and what could not be confirmed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Told {
     /// How the link to each upstream is.
     pub links: Vec<LinkReport>,
     /// What is served although its upstream could not confirm it.
     pub stale_tags: Vec<StaleTag>,
+    /// Whether TLS can be spoken, where it is to be spoken.
+    pub tls: Option<Serving>,
+    /// The certificates in use.
+    pub certificates: Vec<CertificateReport>,
+    /// The time by which they are judged.
+    pub now: SystemTime,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            links: Vec::new(),
+            stale_tags: Vec::new(),
+            tls: None,
+            certificates: Vec::new(),
+            now: SystemTime::UNIX_EPOCH,
+        }
+    }
 }
 
 /// The most stale tags that are told one by one; their number is told in full.
@@ -48,6 +68,19 @@ const STALE_TAGS_TOLD: usize = 100;
 // === impl Told ===
 
 impl Told {
+    /// The certificates in use, those that end first first.
+    pub(super) fn certificate_lines(&self) -> Vec<CertificateLine> {
+        let reports = self.certificates.iter();
+        reports
+            .map(|report| CertificateLine::of(report, self.now))
+            .collect()
+    }
+
+    /// Whether TLS is spoken; nothing where it is not meant to be.
+    pub(super) fn tls_line(&self) -> Option<TlsLine> {
+        self.tls.as_ref().map(TlsLine::of)
+    }
+
     fn upstreams(&self) -> Vec<serde_json::Value> {
         let upstream = |link: &LinkReport| {
             json!({
@@ -101,6 +134,11 @@ impl Health {
             tell: Box::new(tell),
             last_look: Mutex::new(None),
         }
+    }
+
+    /// What is known now beside the judgement.
+    pub(super) fn tell(&self) -> Told {
+        (self.tell)()
     }
 
     /// `ok`, or what is told about the store.
@@ -158,12 +196,14 @@ pub(crate) async fn readyz(State(http): State<Arc<Http>>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let store = store.err().unwrap_or_else(|| Arc::from("ok"));
-    let told = (http.health.tell)();
+    let told = http.health.tell();
     let report = json!({
         "ready": ready,
         "store": &*store,
         "upstreams": told.upstreams(),
         "stale_tags": told.stale(),
+        "tls": told.tls_line(),
+        "certificates": told.certificate_lines(),
     });
     (
         status,

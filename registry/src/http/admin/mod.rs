@@ -2,6 +2,7 @@
 //! the Unix socket only.
 
 mod about;
+mod certificates;
 pub(super) mod explain;
 pub(super) mod health;
 mod image_name;
@@ -14,6 +15,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 
 pub use about::About;
+pub use certificates::{CertificateLine, TlsLine};
 pub use explain::{ExplainPage, FailureLine, ItemLine, PlatformLine, Refusal};
 pub use health::{Health, Told};
 pub use status::{DownloadLine, LinkUse, StaleTagLine, StatusPage, StoreRoom, UpstreamLine};

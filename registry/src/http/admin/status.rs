@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Http;
 use super::about::written;
+use super::certificates::{CertificateLine, TlsLine};
 use super::document;
 use crate::pull::{DownloadReport, LinkReport, StaleTag};
 
@@ -40,6 +41,10 @@ pub struct StatusPage {
     pub stale_tags: Vec<StaleTagLine>,
     /// How many there are.
     pub stale_tags_count: usize,
+    /// TLS towards callers; null where it is not spoken.
+    pub tls: Option<TlsLine>,
+    /// The certificates in use, those that end first first.
+    pub certificates: Vec<CertificateLine>,
     /// What is being downloaded.
     pub downloads: Vec<DownloadLine>,
     /// Callers whose connections are held while a link is down.
@@ -154,6 +159,7 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
     });
     let links = http.pull.links().reports();
     let downloads = http.pull.running_downloads();
+    let told = http.health.tell();
     let page = StatusPage {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now: written(about.now()),
@@ -171,6 +177,8 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
             .map(|tag| StaleTagLine::of(tag, &http))
             .collect(),
         downloads: downloads.iter().map(DownloadLine::of).collect(),
+        tls: told.tls_line(),
+        certificates: told.certificate_lines(),
         held_callers: u64::try_from(http.metrics.held_callers.get()).unwrap_or_default(),
         store: about.store.clone(),
         store_state: http.health.told().await,

@@ -108,6 +108,7 @@ impl Running {
             main: "127.0.0.1:0",
             debug,
             admin: Some(&admin),
+            tls: None,
         };
         let listening = Listening::start(Arc::new(http), places, setup.limits, &stopping, &tasks)
             .await
@@ -225,6 +226,7 @@ fn health(store_is_ill: bool) -> Health {
             paused_for: Some(Duration::from_secs(7)),
         }],
         stale_tags: vec![tag; 101],
+        ..Told::default()
     };
     Health::new(check, move || told.clone())
 }

@@ -1,0 +1,52 @@
+//! What an edge device pulls: small things that run, under the names of the real ones, and something large.
+
+use crate::images::{Image, image, index, this_architecture};
+use crate::store::Store;
+
+/// What the bootstrap pull asks for: an index of two platforms.
+pub const AGENT: &str = "azureiotedge-agent:1.5";
+/// The other part of the runtime: one image without an index.
+pub const HUB: &str = "azureiotedge-hub:1.5";
+/// A module that is not pulled in a moment.
+pub const LARGE: &str = "plant/vision:3.1";
+/// What the agent prints when it runs.
+pub const AGENT_SAYS: &str = "the agent runs";
+
+/// The images in the cloud.
+#[derive(Clone, Debug)]
+pub struct EdgeImages {
+    /// [`AGENT`].
+    pub agent: Image,
+    /// [`HUB`].
+    pub hub: Image,
+    /// [`LARGE`]: 16 MiB in four layers.
+    pub large: Image,
+}
+
+impl EdgeImages {
+    pub(super) fn make() -> Self {
+        let other = if this_architecture() == "arm64" {
+            "amd64"
+        } else {
+            "arm64"
+        };
+        Self {
+            agent: index(&[
+                image().prints(AGENT_SAYS).random_layers(1, 2, 200_000),
+                image().platform(other, None).random_layers(2, 1, 50_000),
+            ]),
+            hub: image()
+                .prints("the hub runs")
+                .random_layers(3, 1, 200_000)
+                .build(),
+            large: image().random_layers(4, 4, 4 << 20).build(),
+        }
+    }
+
+    pub(super) fn put_into(&self, store: &Store) {
+        for (name, image) in [(AGENT, &self.agent), (HUB, &self.hub), (LARGE, &self.large)] {
+            let (repository, tag) = name.split_once(':').unwrap();
+            store.put(image, repository, &[tag]);
+        }
+    }
+}
