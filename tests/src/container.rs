@@ -23,7 +23,10 @@ pub async fn build(docker: &Docker) {
     let built = tokio::process::Command::new(repository().join("deploy/container/build"))
         .args(["--with", "docker", "--tag", IMAGE, "--binary"])
         .arg(binary)
-        .env("DOCKER_HOST", docker.socket())
+        .env(
+            "DOCKER_HOST",
+            format!("unix://{}", docker.socket().display()),
+        )
         // The classic builder is in every docker, and asks nobody for a newer recipe language.
         .env("DOCKER_BUILDKIT", "0")
         .stdin(Stdio::null())

@@ -92,11 +92,6 @@ impl Docker {
         .await;
     }
 
-    /// Where the daemon is asked, as `DOCKER_HOST` has it.
-    pub fn socket(&self) -> String {
-        format!("unix://{}", text(&self.folder.path().join("s")))
-    }
-
     fn program() -> PathBuf {
         need::program("docker")
     }
@@ -108,7 +103,7 @@ impl Docker {
             "--config".to_owned(),
             text(&folder.join("config")),
             "--host".to_owned(),
-            self.socket(),
+            format!("unix://{}", text(&self.socket())),
         ];
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let limit = match arguments.first() {
