@@ -11,8 +11,8 @@ use cistern_tests::{addresses, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::common::{MIB, assert_blob, assert_part, whole_gets};
-use crate::scene::{SOON, TAG_PATH, assert_served};
+use crate::common::{MIB, SOON, assert_blob, assert_part, whole_gets};
+use crate::scene::{TAG_PATH, assert_served};
 use crate::tls_scene::{TlsScene, der, shown_by};
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn many_callers_over_https_cost_one_upstream_copy() {
     let _cache = scene.cache().start().await;
     let door = scene.door().await;
     let (blob, path) = scene.blob(9, 4 * MIB);
-    let gate = Gate::closed();
+    let gate = Gate::new();
     scene
         .upstream
         .on("GET", &path, Answer::held().stops_at(MIB, &gate));
@@ -291,7 +291,7 @@ async fn a_caller_that_goes_away_is_noticed_and_its_connection_given_back() {
         .start()
         .await;
     let (_, path) = scene.blob(13, 8 * MIB);
-    let gate = Gate::closed();
+    let gate = Gate::new();
     scene
         .upstream
         .on("GET", &path, Answer::held().stops_at(MIB, &gate));
@@ -316,7 +316,7 @@ async fn a_body_that_runs_at_a_stop_is_finished_over_tls_too() {
     let scene = TlsScene::new().await;
     let mut cache = scene.cache().start().await;
     let (blob, path) = scene.blob(17, 4 * MIB);
-    let gate = Gate::closed();
+    let gate = Gate::new();
     scene
         .upstream
         .on("GET", &path, Answer::held().stops_at(MIB, &gate));

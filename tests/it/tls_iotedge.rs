@@ -9,7 +9,8 @@ use cistern_tests::workload_api::{Mood, WorkloadApi};
 use cistern_tests::{addresses, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::scene::{SOON, TAG_PATH, assert_served};
+use crate::common::SOON;
+use crate::scene::{TAG_PATH, assert_served};
 use crate::tls_scene::{TlsScene, shown_by};
 
 /// A module on a gateway that is known by its address.
@@ -172,7 +173,7 @@ async fn every_kind_of_trouble_is_told_and_got_over() {
 async fn while_it_cannot_be_renewed_the_certificate_before_is_shown() {
     let scene = TlsScene::new().await;
     let api = WorkloadApi::start(scene.folder.path(), &scene.root);
-    api.issue_for(Duration::from_secs(45));
+    api.issue_for(Duration::from_secs(30));
     let cache = module(&scene, &api).start().await;
     cache.logs("certificate received").await;
     let before = shown_by(&cache, &scene.caller()).await.unwrap();
@@ -205,9 +206,11 @@ async fn a_workload_api_that_is_silent_keeps_nothing_from_starting() {
         &get(TAG_PATH).send(&cache.host()).await,
         &scene.image.top().bytes,
     );
-    cache
-        .logs("the workload API did not answer within 30 s")
-        .await;
+    eventually("giving up", SOON, || async {
+        let log = cache.log();
+        log.contains("the workload API did not answer within 30 s")
+    })
+    .await;
     api.set_mood(Mood::Well);
     eventually("the certificate", SOON, || serves(&scene)).await;
 }

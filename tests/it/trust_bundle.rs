@@ -17,7 +17,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::scene::{SOON, TAG_PATH, assert_refused, assert_served, upstream};
+use crate::common::SOON;
+use crate::scene::{TAG_PATH, assert_refused, assert_served, upstream};
 
 /// A parent's API proxy: TLS by its device, known by its address and by its module's id, in front of a registry.
 struct Parent {

@@ -18,6 +18,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE_WITHOUT: Duration = Duration::from_secs(5);
 /// Between attempts while there is one that still holds.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// The longest rest after a success that is due again at once, as when the issuer itself is about to end.
+const LONGEST_REST: Duration = Duration::from_mins(1);
 /// Trouble that goes on is told again after so long.
 const TELL_AGAIN: Duration = Duration::from_mins(10);
 
@@ -35,6 +37,8 @@ pub struct Renewal {
 struct State {
     term: Option<Term>,
     failures: u32,
+    /// How long was rested after the last success, and when that was.
+    rested: Option<(Duration, Instant)>,
     not_before: Option<Instant>,
     told: Option<Instant>,
 }
@@ -120,10 +124,12 @@ impl Renewal {
                     certificate = line,
                     "certificate received from the workload API"
                 );
+                let (now, left) = (Instant::now(), term.until.duration_since(self.in_use.now()));
+                let rest = rest_after(self.state.rested, now, left.unwrap_or(Duration::MAX));
                 self.state = State {
                     term: Some(term),
-                    // Should it be due at once (a clock that is wrong), it is not asked for without a rest.
-                    not_before: Some(Instant::now() + FIRST_PAUSE),
+                    rested: Some((rest, now)),
+                    not_before: Some(now + rest),
                     ..State::default()
                 };
             }
@@ -193,6 +199,15 @@ impl Renewal {
     }
 }
 
+/// What is due again soon after a success is asked for more and more seldom, but a third of its life before its end at the latest.
+fn rest_after(before: Option<(Duration, Instant)>, now: Instant, left: Duration) -> Duration {
+    let rest = match before {
+        Some((rest, at)) if now.duration_since(at) <= LONGEST_REST => rest.saturating_mul(2),
+        Some(_) | None => FIRST_PAUSE,
+    };
+    rest.min(LONGEST_REST).min(left / 3).max(FIRST_PAUSE)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -211,6 +226,28 @@ mod tests {
         };
         assert!(!term.is_due(at(1000)) && !term.is_due(at(1199)));
         assert!(term.is_due(at(1200)) && term.is_due(at(5000)));
+    }
+
+    #[test]
+    fn certificates_that_are_over_when_they_come_are_asked_for_more_and_more_seldom() {
+        let (mut before, mut now, mut rests) = (None, Instant::now(), Vec::new());
+        for _ in 0..8 {
+            let rest = rest_after(before, now, Duration::MAX);
+            rests.push(rest.as_secs());
+            before = Some((rest, now));
+            now += rest;
+        }
+        assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn a_short_life_is_never_slept_through() {
+        let now = Instant::now();
+        let before = Some((Duration::from_secs(32), now));
+        assert_eq!(
+            rest_after(before, now, Duration::from_secs(9)),
+            Duration::from_secs(3)
+        );
     }
 
     #[test]

@@ -35,13 +35,14 @@ pub struct TlsSetupError {
 pub struct Files {
     pair: Option<(Arc<WatchedFile>, Arc<WatchedFile>)>,
     authorities: Vec<Arc<WatchedFile>>,
+    looked: Looked,
 }
 
 /// The same content, told by where it lies in memory: a file that did not change comes back as the same.
 type Content = Vec<Arc<[u8]>>;
 
 /// What one look at the files showed.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Looked {
     pair: Option<Content>,
     authorities: Option<Content>,
@@ -62,6 +63,7 @@ impl Files {
         Self {
             pair: pair.map(|(certificate, key)| (watched(certificate), watched(key))),
             authorities: authorities.iter().cloned().map(watched).collect(),
+            looked: Looked::default(),
         }
     }
 
@@ -70,7 +72,7 @@ impl Files {
     /// # Errors
     /// The first file that cannot be used.
     pub fn set_up(
-        &self,
+        &mut self,
         tls: &ServerTls,
         in_use: &CertificatesInUse,
         now: SystemTime,
@@ -79,6 +81,7 @@ impl Files {
         if let Some((certificate, key)) = &self.pair {
             let texts = [read(CERTIFICATE, certificate)?, read(KEY, key)?];
             doubts = self.show(&texts, tls, in_use, now)?;
+            self.looked.pair = Some(texts.to_vec());
         }
         if !self.authorities.is_empty() {
             let texts: Content = self
@@ -87,18 +90,22 @@ impl Files {
                 .map(|file| read(AUTHORITIES, file))
                 .collect::<Result<_, _>>()?;
             self.ask_for(&texts, tls, in_use)?;
+            self.looked.authorities = Some(texts);
         }
         Ok(doubts)
     }
 
     /// Looks at the files once a second and uses what has changed, until `stop`.
-    pub async fn watch(self, tls: ServerTls, in_use: CertificatesInUse, stop: CancellationToken) {
+    pub async fn watch(
+        mut self,
+        tls: ServerTls,
+        in_use: CertificatesInUse,
+        stop: CancellationToken,
+    ) {
         if self.pair.is_none() && self.authorities.is_empty() {
             return;
         }
-        let mut looked = Looked::default();
-        looked.pair = self.current_pair().await.ok().flatten();
-        looked.authorities = self.current_authorities().await.ok();
+        let mut looked = std::mem::take(&mut self.looked);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -139,10 +146,11 @@ impl Files {
             looked.pair = Some(texts);
         }
         let authorities = self.current_authorities().await?;
-        if !looked
-            .authorities
-            .as_ref()
-            .is_some_and(|before| is_same(before, &authorities))
+        if !authorities.is_empty()
+            && !looked
+                .authorities
+                .as_ref()
+                .is_some_and(|before| is_same(before, &authorities))
         {
             self.ask_for(&authorities, tls, in_use)?;
             tracing::info!("the authorities of http.tls.clientcas were read again");

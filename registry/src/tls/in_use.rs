@@ -260,3 +260,89 @@ fn seconds_until(end: SystemTime, now: SystemTime) -> i64 {
         Err(over) => -whole(over.duration()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    struct Fixed(SystemTime);
+
+    impl Clock for Fixed {
+        fn now(&self) -> SystemTime {
+            self.0
+        }
+    }
+
+    /// From the first day of its life to the last.
+    fn of_days(first: u32, last: u32) -> Described {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        parameters.not_before = epoch + DAY * first;
+        parameters.not_after = epoch + DAY * last;
+        Described::of(parameters.self_signed(&key).unwrap().der()).unwrap()
+    }
+
+    fn on_day(day: u32) -> SystemTime {
+        UNIX_EPOCH + DAY * day
+    }
+
+    #[test]
+    fn an_operator_is_warned_two_weeks_ahead() {
+        let year = of_days(0, 365);
+        assert!(!is_near(&year, Kept::ByOperator, on_day(350)));
+        assert!(is_near(&year, Kept::ByOperator, on_day(352)));
+        assert!(is_near(&year, Kept::ByOperator, on_day(400)));
+    }
+
+    #[test]
+    fn what_is_renewed_by_itself_is_near_only_when_that_is_late() {
+        // Renewed on day 20.
+        let month = of_days(0, 30);
+        assert!(!is_near(&month, Kept::ByItself, on_day(24)));
+        assert!(is_near(&month, Kept::ByItself, on_day(26)));
+    }
+
+    #[test]
+    fn a_renewed_certificate_takes_the_place_of_the_one_before() {
+        let gauges = CertificateGauges::default();
+        let in_use = CertificatesInUse::new(Arc::new(Fixed(on_day(10))), gauges);
+        in_use.note(
+            Use::Server,
+            "/c.pem",
+            Kept::ByOperator,
+            vec![of_days(0, 20)],
+        );
+        in_use.note(
+            Use::TrustBundle,
+            "/c.pem",
+            Kept::ByOperator,
+            vec![of_days(0, 40)],
+        );
+        in_use.note(
+            Use::Server,
+            "/c.pem",
+            Kept::ByOperator,
+            vec![of_days(0, 90)],
+        );
+        let reports = in_use.reports();
+        let told: Vec<_> = reports
+            .iter()
+            .map(|one| (one.used_for, one.says.not_after))
+            .collect();
+        assert_eq!(
+            told,
+            [(Use::TrustBundle, on_day(40)), (Use::Server, on_day(90))]
+        );
+    }
+
+    #[test]
+    fn what_is_over_counts_below_zero() {
+        assert_eq!(seconds_until(on_day(2), on_day(1)), 86_400);
+        assert_eq!(seconds_until(on_day(1), on_day(2)), -86_400);
+    }
+}

@@ -37,7 +37,7 @@ fn a_certificate_with_its_key_is_all_that_https_needs() {
 
 #[test]
 fn distributions_variables_mean_the_same() {
-    let given = with_files("{}")
+    let given = with_files("log: {level: info}")
         .with("REGISTRY_HTTP_TLS_CERTIFICATE", "/c.pem")
         .with("REGISTRY_HTTP_TLS_KEY", "/k.pem")
         .with("REGISTRY_HTTP_TLS_CLIENTCAS_0", "/ca.pem")
@@ -55,7 +55,7 @@ fn distributions_variables_mean_the_same() {
 #[test]
 fn without_any_of_it_plain_http_is_spoken() {
     for text in [
-        "{}",
+        "log: {level: info}",
         "http: {tls: {}}",
         "http: {tls: {certificate: '', key: ''}}",
     ] {
@@ -197,7 +197,7 @@ fn a_workload_api_that_is_no_unix_socket_is_as_if_it_were_not_there() {
         module("http: {tls: {source: iotedge}}").with("IOTEDGE_WORKLOADURI", "http://127.0.0.1:1");
     assert_one(&given.errors(), &["http.tls.source", "unix:///"]);
     assert_eq!(
-        module("{}")
+        module("log: {level: info}")
             .with("IOTEDGE_WORKLOADURI", "x")
             .config()
             .iotedge
