@@ -272,7 +272,7 @@ fn a_short_name_of_docker_hub_that_looks_like_a_registry_is_written_in_full() {
         ("$upstream:443/my.team/app", "docker.io/my.team/app"),
         ("$upstream:443/team/app", "team/app"),
         ("$upstream:443/library/registry", "registry"),
-        ("$upstream:443/registry", "docker.io/registry"),
+        ("$upstream:443/registry", "registry"),
     ] {
         assert_eq!(
             top(&with_images(&[image]), &options).text,
