@@ -19,6 +19,7 @@ pub mod certificates;
 pub mod cistern;
 pub mod clients;
 pub mod distribution;
+pub mod edge_agent;
 pub mod hierarchy;
 pub mod images;
 pub mod markdown;
