@@ -14,6 +14,9 @@ use crate::repositories::{Repositories, Repository};
 
 /// How often last uses and the index are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// How often what was fetched is made durable, if there was any. Longer, and a power cut costs more while the upstream is away; shorter, and
+/// a slow card does nothing else.
+const SETTLE_EVERY: Duration = Duration::from_secs(1);
 /// How often unused things are looked for; less often than that for a `ttl` of days would gain nothing.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -76,6 +79,8 @@ impl Housekeeping {
     pub fn start(self, tasks: &TaskTracker) {
         let (storage, stop) = (self.storage.clone(), self.stop.clone());
         tasks.spawn(async move { storage.rebuild_index(stop).await });
+        let (storage, stop) = (self.storage.clone(), self.stop.clone());
+        tasks.spawn(async move { stop.run_until_cancelled(settle(storage)).await });
         tasks.spawn(async move {
             let stop = self.stop.clone();
             stop.run_until_cancelled(self.run()).await;
@@ -200,6 +205,26 @@ impl Housekeeping {
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "expiring stopped"),
+        }
+    }
+}
+
+/// Makes durable what was fetched, for as long as it is let. A disk that cannot is complained about once.
+async fn settle(storage: Storage) {
+    let mut ticks = interval(SETTLE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_told = false;
+    loop {
+        ticks.tick().await;
+        match storage.settle().await {
+            Ok(settled) => was_told = was_told && !settled,
+            Err(error) if was_told => {
+                tracing::debug!(%error, "what was fetched is not on the disk yet")
+            }
+            Err(error) => {
+                was_told = true;
+                tracing::warn!(%error, "what was fetched is not on the disk yet: a power cut would lose it");
+            }
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The blobs of the store, by digest.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use cistern_oci::Digest;
@@ -259,6 +263,7 @@ impl Core {
     ) -> Result<(), StorageError> {
         let _adding = self.linking.read();
         rename(&self.layout.blob(digest))?;
+        self.unsettled.store(true, Ordering::Release);
         if let Some(stamp) = self.stamp(&growth.file)? {
             self.trust_from_now_on(digest, stamp);
         }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::SystemTime,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Core {
     /// Tells this run's temporary files from those that another one left behind.
     pub(crate) run: String,
     pub(crate) next_file: AtomicU64,
+    /// Whether something was given its name since everything was last made durable.
+    pub(crate) unsettled: AtomicBool,
     /// Held for as long as the store is open; `None` for a read-only one.
     pub(crate) held: Mutex<Option<Held>>,
 }

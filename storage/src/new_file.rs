@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use cistern_oci::Digest;
@@ -41,6 +41,7 @@ impl NewFile {
             self.core
                 .in_new_directory(to, || self.core.disk.rename(path, to))
                 .map_err(|error| StorageError::io("rename to", to, error))?;
+            self.core.unsettled.store(true, Ordering::Release);
         }
         self.path = None;
         Ok(())

@@ -7,7 +7,10 @@ use std::{
     panic::catch_unwind,
     path::Path,
     process,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -92,6 +95,7 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         unlinked: Mutex::new(HashSet::new()),
         run: format!("{:x}-{:x}", process::id(), RandomState::new().hash_one(0)),
         next_file: AtomicU64::new(0),
+        unsettled: AtomicBool::new(false),
         held: Mutex::new(held),
     })
 }

@@ -1,6 +1,11 @@
 //! The store as a whole.
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use cistern_oci::{Algorithm, Digest, RepositoryName};
@@ -103,6 +108,30 @@ impl Storage {
             .await
     }
 
+    /// Makes durable what was written without that since the last call: the links and the names of what was fetched. Whether there was
+    /// anything. To be called every second or so: a link that is lost with the power can be fetched again, but not while the upstream is away
+    /// too.
+    pub async fn settle(&self) -> Result<bool, StorageError> {
+        let core = &self.parts.core;
+        if !core.unsettled.swap(false, Ordering::AcqRel) {
+            return Ok(false);
+        }
+        let settled = core.off(|core| {
+            let root = core.layout.root();
+            match core.disk.sync_everything(root) {
+                Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+                    Err(StorageError::io("sync", root, error))
+                }
+                Ok(()) | Err(_) => Ok(true),
+            }
+        });
+        let settled = settled.await;
+        if settled.is_err() {
+            core.unsettled.store(true, Ordering::Release);
+        }
+        settled
+    }
+
     /// Waits for background work to end, writes everything to disk and tells the next start that this run ended in order.
     /// Downloads that are still running are not waited for. The store stays usable.
     pub async fn close(&self) -> Result<(), StorageError> {
@@ -110,6 +139,7 @@ impl Storage {
         tasks.close();
         tasks.wait().await;
         self.flush().await?;
+        self.settle().await?;
         let core = &self.parts.core;
         core.off(|core| {
             core.end_in_order();

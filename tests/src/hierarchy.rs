@@ -41,7 +41,7 @@ use crate::store::Store;
 use crate::{cistern, distribution};
 
 pub use disk::Disk;
-pub use images::{AGENT, AGENT_SAYS, EdgeImages, HUB, LARGE};
+pub use images::{AGENT, AGENT_SAYS, CISTERN, EdgeImages, HUB, LARGE, LARGE_SAYS, NEW_CISTERN};
 pub use layer::{Layer, PORT};
 pub use link::{Cut, Uplink};
 pub use namespace::Namespace;
@@ -99,7 +99,7 @@ pub struct Hierarchy {
     /// From the lowest devices to the middle layer.
     pub lower: Uplink,
     authority: Authority,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Hierarchy {
@@ -162,7 +162,7 @@ impl Hierarchy {
             upper,
             lower,
             authority,
-            _files: files,
+            files,
         }
     }
 
@@ -184,6 +184,21 @@ impl Hierarchy {
     /// The same with further arguments.
     pub async fn docker_with(&self, arguments: &[&str]) -> Docker {
         Docker::start_in(&self.bottom, &self.bundle(), arguments).await
+    }
+
+    /// The dockerd of the top gateway itself: it pulls from the cloud, with the plant's password, as the modules of the top layer do.
+    pub async fn docker_of_the_top(&self) -> Docker {
+        let root = std::fs::read_to_string(self.files.path().join("cloud-root.pem")).unwrap();
+        let place = Place::new(&self.top.namespace);
+        let docker = Docker::start_in(&place, &root, &[]).await;
+        let host = format!("{CLOUD}:{PORT}");
+        docker.login(&host, USER, PASSWORD).await.well();
+        docker
+    }
+
+    /// What the top layer calls an image of the cloud.
+    pub fn name_in_the_cloud(&self, image: &str) -> String {
+        format!("{CLOUD}:{PORT}/{image}")
     }
 
     /// A device at the bottom that pulls as containerd and docker do, without being one.

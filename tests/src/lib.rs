@@ -20,6 +20,7 @@ pub mod cistern;
 pub mod clients;
 pub mod container;
 pub mod distribution;
+pub mod edge_agent;
 pub mod hierarchy;
 pub mod images;
 pub mod markdown;

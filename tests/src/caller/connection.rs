@@ -1,13 +1,14 @@
 //! How a call reaches its registry: from where the test runs or from inside a namespace, plainly or over TLS.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::Call;
@@ -20,6 +21,7 @@ pub(super) trait Connection:
 }
 
 impl Connection for TcpStream {}
+impl Connection for UnixStream {}
 impl Connection for tokio_rustls::client::TlsStream<TcpStream> {}
 
 /// The way of a call.
@@ -27,6 +29,7 @@ impl Connection for tokio_rustls::client::TlsStream<TcpStream> {}
 pub(super) struct Way {
     from: Option<Namespace>,
     trust: Option<TlsConnector>,
+    socket: Option<PathBuf>,
 }
 
 impl Call {
@@ -34,6 +37,13 @@ impl Call {
     #[must_use]
     pub fn from(mut self, namespace: &Namespace) -> Self {
         self.way.from = Some(namespace.clone());
+        self
+    }
+
+    /// Calls through this unix socket, whoever is named as the host.
+    #[must_use]
+    pub fn through(mut self, socket: &Path) -> Self {
+        self.way.socket = Some(socket.to_owned());
         self
     }
 
@@ -58,6 +68,9 @@ impl Call {
 impl Way {
     /// Connects to `host:port`, and believes in whom it finds there or fails.
     pub(super) async fn connect(&self, host: &str) -> io::Result<Box<dyn Connection>> {
+        if let Some(socket) = &self.socket {
+            return Ok(Box::new(UnixStream::connect(socket).await?));
+        }
         let stream = match &self.from {
             Some(namespace) => namespace.connect(host).await?,
             None => TcpStream::connect(host).await?,
