@@ -6,5 +6,11 @@
 pub mod certificates;
 pub mod device_config;
 mod finding;
+pub mod image;
+pub mod json;
+pub mod manifest;
 
 pub use finding::{Finding, Place, Severity};
+pub use image::{Host, ImageName, NotAnImageName};
+pub use json::{Document, Edits, Member, Node, NotJson, Value};
+pub use manifest::{Manifest, NamedManifest, NotAManifest};
