@@ -9,6 +9,7 @@ mod finding;
 pub mod image;
 pub mod json;
 pub mod manifest;
+pub mod rewrite;
 
 pub use finding::{Finding, Place, Severity};
 pub use image::{Host, ImageName, NotAnImageName};
