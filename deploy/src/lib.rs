@@ -4,6 +4,7 @@
 //! asked. What is rewritten keeps every byte that it does not change.
 
 pub mod certificates;
+pub mod check;
 pub mod device_config;
 mod finding;
 pub mod image;

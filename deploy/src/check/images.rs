@@ -41,7 +41,12 @@ fn one(layer: &Layer<'_>, layers: &Layers<'_>, named: &NamedImage, report: &mut 
     }
 }
 
-fn unreadable(image: &Located<String>, error: &NotAnImageName, spot: Spot<'_>, report: &mut Report) {
+fn unreadable(
+    image: &Located<String>,
+    error: &NotAnImageName,
+    spot: Spot<'_>,
+    report: &mut Report,
+) {
     match error {
         NotAnImageName::Upstream => report.add(
             rules::UPSTREAM_WITHOUT_PORT,
@@ -61,12 +66,13 @@ fn unreadable(image: &Located<String>, error: &NotAnImageName, spot: Spot<'_>, r
             format!("`{}` is a URL, and no image name", image.value),
             format!("leave `{scheme}://` away"),
         ),
-        NotAnImageName::Empty | NotAnImageName::Character(_) | NotAnImageName::EmptyPart => report.add(
-            rules::BAD_IMAGE,
-            spot,
-            format!("`{}` is no image name: {error}", image.value),
-            "write HOST/REPOSITORY:TAG",
-        ),
+        NotAnImageName::Empty | NotAnImageName::Character(_) | NotAnImageName::EmptyPart => report
+            .add(
+                rules::BAD_IMAGE,
+                spot,
+                format!("`{}` is no image name: {error}", image.value),
+                "write HOST/REPOSITORY:TAG",
+            ),
     }
 }
 
@@ -89,7 +95,13 @@ fn tag(layer: &Layer<'_>, named: &NamedImage, image: &ImageName, report: &mut Re
     }
 }
 
-fn upstream(layer: &Layer<'_>, layers: &Layers<'_>, named: &NamedImage, port: Option<u16>, report: &mut Report) {
+fn upstream(
+    layer: &Layer<'_>,
+    layers: &Layers<'_>,
+    named: &NamedImage,
+    port: Option<u16>,
+    report: &mut Report,
+) {
     let spot = || Spot::at(layer.file, &named.image.at);
     let text = &named.image.value;
     let Some(port) = port else {
@@ -102,8 +114,12 @@ fn upstream(layer: &Layer<'_>, layers: &Layers<'_>, named: &NamedImage, port: Op
     };
     if layer.rank.is_top() {
         let fix = match layer.rank {
-            Rank::GuessedTop => "name the registry itself (`cistern edge rewrite --layer top` does it); if this is a lower layer, say `--layer lower`",
-            Rank::Top | Rank::Lower | Rank::GuessedLower => "name the registry itself (`cistern edge rewrite --layer top` does it); manifests are given from the top layer downwards",
+            Rank::GuessedTop => {
+                "name the registry itself (`cistern edge rewrite --layer top` does it); if this is a lower layer, say `--layer lower`"
+            }
+            Rank::Top | Rank::Lower | Rank::GuessedLower => {
+                "name the registry itself (`cistern edge rewrite --layer top` does it); manifests are given from the top layer downwards"
+            }
         };
         return report.add_as(
             rules::UPSTREAM_ON_TOP,
@@ -120,7 +136,10 @@ fn upstream(layer: &Layer<'_>, layers: &Layers<'_>, named: &NamedImage, port: Op
         report.add(
             rules::UPSTREAM_PORT,
             spot(),
-            format!("`{text}` asks port {port}; the API proxy of {} listens on {}", above.file, proxy.port),
+            format!(
+                "`{text}` asks port {port}; the API proxy of {} listens on {}",
+                above.file, proxy.port
+            ),
             format!("write `$upstream:{}/…`", proxy.port),
         );
     }
@@ -128,7 +147,11 @@ fn upstream(layer: &Layer<'_>, layers: &Layers<'_>, named: &NamedImage, port: Op
 
 fn past_parent(layer: &Layer<'_>, named: &NamedImage, host: &str, report: &mut Report) {
     let parent = layer.device.and_then(super::layers::Device::parent);
-    let is_parent = parent.is_some_and(|parent| host.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case(parent)));
+    let is_parent = parent.is_some_and(|parent| {
+        host.split(':')
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(parent))
+    });
     if layer.rank.is_top() || is_parent {
         return;
     }
@@ -146,7 +169,13 @@ fn past_parent(layer: &Layer<'_>, named: &NamedImage, host: &str, report: &mut R
 }
 
 /// `parent/azureiotedge-agent:1.5`: docker sees no host in it.
-fn single_label(layer: &Layer<'_>, layers: &Layers<'_>, named: &NamedImage, image: &ImageName, report: &mut Report) {
+fn single_label(
+    layer: &Layer<'_>,
+    layers: &Layers<'_>,
+    named: &NamedImage,
+    image: &ImageName,
+    report: &mut Report,
+) {
     let Some((first, rest)) = image.repository.split_once('/') else {
         return past_parent(layer, named, "Docker Hub", report);
     };
@@ -179,10 +208,17 @@ fn missing(layer: &Layer<'_>, module: &Module, report: &mut Report) {
 }
 
 fn hand_loaded(layer: &Layer<'_>, module: &Module, report: &mut Report) {
-    let Some(policy) = module.pull_policy.as_ref().filter(|policy| policy.value == "never") else {
+    let Some(policy) = module
+        .pull_policy
+        .as_ref()
+        .filter(|policy| policy.value == "never")
+    else {
         return;
     };
-    let image = module.image.as_ref().map_or("its image", |image| image.value.as_str());
+    let image = module
+        .image
+        .as_ref()
+        .map_or("its image", |image| image.value.as_str());
     report.add(
         rules::HAND_LOADED,
         Spot::at(layer.file, &policy.at),
@@ -199,7 +235,12 @@ pub(super) fn edition(image: &ImageName) -> Option<(u32, u32)> {
 
 fn editions(layer: &Layer<'_>, report: &mut Report) {
     let mut seen: Vec<(Role, (u32, u32))> = Vec::new();
-    for named in layer.manifest.images.iter().filter(|named| named.role != Role::Custom) {
+    for named in layer
+        .manifest
+        .images
+        .iter()
+        .filter(|named| named.role != Role::Custom)
+    {
         let image = ImageName::parse(named.image.value.trim()).ok();
         let Some(edition @ (major, minor)) = image
             .filter(|image| image.short_name().starts_with("azureiotedge-"))
@@ -209,15 +250,31 @@ fn editions(layer: &Layer<'_>, report: &mut Report) {
         };
         let spot = || Spot::at(layer.file, &named.image.at);
         if edition < (1, 2) && !layer.rank.is_top() && named.role == Role::Agent {
-            report.add(rules::AGENT_TOO_OLD, spot(), format!("edgeAgent {major}.{minor} in a lower layer"), "use 1.5 or newer");
+            report.add(
+                rules::AGENT_TOO_OLD,
+                spot(),
+                format!("edgeAgent {major}.{minor} in a lower layer"),
+                "use 1.5 or newer",
+            );
         } else if edition < (1, 5) {
-            report.add(rules::END_OF_LIFE, spot(), format!("{} {major}.{minor}", named.module), "use 1.5 or newer");
+            report.add(
+                rules::END_OF_LIFE,
+                spot(),
+                format!("{} {major}.{minor}", named.module),
+                "use 1.5 or newer",
+            );
         }
-        if let Some((_, other)) = seen.iter().find(|(role, other)| *role != named.role && *other != edition) {
+        if let Some((_, other)) = seen
+            .iter()
+            .find(|(role, other)| *role != named.role && *other != edition)
+        {
             report.add(
                 rules::EDITIONS_DIFFER,
                 spot(),
-                format!("{} is {major}.{minor}, the other one {}.{}", named.module, other.0, other.1),
+                format!(
+                    "{} is {major}.{minor}, the other one {}.{}",
+                    named.module, other.0, other.1
+                ),
                 "use one edition for both",
             );
         }
@@ -241,14 +298,24 @@ fn second_registry(layer: &Layer<'_>, report: &mut Report) {
             continue;
         };
         let is_own = named.module == registry.module.name;
-        if is_own || served.iter().any(|served| served.eq_ignore_ascii_case(&host)) || told.contains(&host) {
+        if is_own
+            || served
+                .iter()
+                .any(|served| served.eq_ignore_ascii_case(&host))
+            || told.contains(&host)
+        {
             continue;
         }
         let prefix = image.map_or_else(String::new, |image| image.repository);
         report.add(
             rules::SECOND_REGISTRY,
             Spot::at(layer.file, &named.image.at),
-            format!("`{}` is from {host}; the registry module {} serves {}", named.image.value, registry.module.name, served.join(", ")),
+            format!(
+                "`{}` is from {host}; the registry module {} serves {}",
+                named.image.value,
+                registry.module.name,
+                served.join(", ")
+            ),
             second_registry_fix(registry.program, &host, &prefix),
         );
         told.push(host);
@@ -256,11 +323,21 @@ fn second_registry(layer: &Layer<'_>, report: &mut Report) {
 }
 
 fn second_registry_fix(program: Program, host: &str, prefix: &str) -> String {
-    let prefix = if prefix.starts_with("azureiotedge-") { "azureiotedge-" } else { prefix };
-    let routes = format!("REGISTRY_PROXY_ROUTES_0_PREFIX={prefix} with REGISTRY_PROXY_ROUTES_0_REMOTEURL=https://{host}");
+    let prefix = if prefix.starts_with("azureiotedge-") {
+        "azureiotedge-"
+    } else {
+        prefix
+    };
+    let routes = format!(
+        "REGISTRY_PROXY_ROUTES_0_PREFIX={prefix} with REGISTRY_PROXY_ROUTES_0_REMOTEURL=https://{host}"
+    );
     match program {
-        Program::Cistern => format!("give it a second upstream: {routes}; or copy the images into one registry"),
-        Program::Distribution => format!("copy the images that children need into one registry; with Cistern as registry module, {routes} is enough"),
+        Program::Cistern => {
+            format!("give it a second upstream: {routes}; or copy the images into one registry")
+        }
+        Program::Distribution => format!(
+            "copy the images that children need into one registry; with Cistern as registry module, {routes} is enough"
+        ),
     }
 }
 
@@ -285,9 +362,14 @@ fn diagnostics(layer: &Layer<'_>, report: &mut Report) {
     }
     for registry in &layer.registries {
         let served = served_hosts(registry.module);
-        let names_it = |name| parts::value_of(registry.module, name).is_some_and(|list| list.contains("azureiotedge-diagnostics"));
+        let names_it = |name| {
+            parts::value_of(registry.module, name)
+                .is_some_and(|list| list.contains("azureiotedge-diagnostics"))
+        };
         let named = ["REGISTRY_EDGE_BOOTSTRAP", "REGISTRY_WARM_IMAGES"];
-        let has_list = named.iter().any(|name| parts::value_of(registry.module, name).is_some());
+        let has_list = named
+            .iter()
+            .any(|name| parts::value_of(registry.module, name).is_some());
         if named.into_iter().any(names_it) || served.is_empty() {
             continue;
         }
@@ -295,15 +377,25 @@ fn diagnostics(layer: &Layer<'_>, report: &mut Report) {
             continue;
         }
         let (severity, fix) = if has_list {
-            (Severity::Warning, "add `$upstream:443/azureiotedge-diagnostics:EDITION` to REGISTRY_EDGE_BOOTSTRAP")
+            (
+                Severity::Warning,
+                "add `$upstream:443/azureiotedge-diagnostics:EDITION` to REGISTRY_EDGE_BOOTSTRAP",
+            )
         } else {
-            (Severity::Note, "see that this registry holds azureiotedge-diagnostics in the edition of the children's aziot-edged")
+            (
+                Severity::Note,
+                "see that this registry holds azureiotedge-diagnostics in the edition of the children's aziot-edged",
+            )
         };
         report.add_as(
             rules::MISSING_DIAGNOSTICS,
             severity,
             Spot::at(layer.file, &registry.module.at),
-            format!("nothing says that azureiotedge-diagnostics can be had through {} (it serves {})", registry.module.name, served.join(", ")),
+            format!(
+                "nothing says that azureiotedge-diagnostics can be had through {} (it serves {})",
+                registry.module.name,
+                served.join(", ")
+            ),
             fix.to_owned(),
         );
     }

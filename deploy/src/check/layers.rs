@@ -52,7 +52,10 @@ impl<'a> Device<'a> {
     }
 
     pub(super) fn hostname(&self) -> Option<&str> {
-        self.config.hostname.as_ref().map(|name| name.value.as_str())
+        self.config
+            .hostname
+            .as_ref()
+            .map(|name| name.value.as_str())
     }
 
     pub(super) fn parent(&self) -> Option<&str> {
@@ -170,7 +173,9 @@ impl Layer<'_> {
 /// The parent's position, and whether anybody calls this device its parent.
 fn family(device: &Device<'_>, devices: &[Option<Device<'_>>]) -> (Option<usize>, Option<bool>) {
     let parent = devices.iter().position(|other| {
-        other.as_ref().is_some_and(|other| other.is_parent_of(device))
+        other
+            .as_ref()
+            .is_some_and(|other| other.is_parent_of(device))
     });
     let mut others = devices.iter().flatten();
     let has_children = others.any(|other| device.is_parent_of(other));
@@ -183,19 +188,29 @@ fn first_rank(said: FirstLayer, manifest: &Manifest) -> Rank {
         FirstLayer::Top => Rank::Top,
         FirstLayer::Lower => Rank::Lower,
         FirstLayer::Guessed => {
-            let mut judged = manifest.modules.iter().filter(|module| module.role != Role::Custom);
+            let mut judged = manifest
+                .modules
+                .iter()
+                .filter(|module| module.role != Role::Custom);
             let is_from_parent = |module| {
                 parts::image_of(module)
                     .and_then(|image| image.host)
                     .is_some_and(|host| matches!(host, Host::Upstream { .. }))
             };
-            let has_runtime = manifest.modules.iter().any(|module| module.role != Role::Custom);
+            let has_runtime = manifest
+                .modules
+                .iter()
+                .any(|module| module.role != Role::Custom);
             let is_lower = if has_runtime {
                 judged.any(is_from_parent)
             } else {
                 manifest.modules.iter().any(is_from_parent)
             };
-            if is_lower { Rank::GuessedLower } else { Rank::GuessedTop }
+            if is_lower {
+                Rank::GuessedLower
+            } else {
+                Rank::GuessedTop
+            }
         }
     }
 }

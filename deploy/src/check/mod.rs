@@ -216,3 +216,11 @@ pub(crate) fn at_line(line: usize) -> Place {
         line,
     }
 }
+
+/// The paths of the files that a `config.toml` names: certificates and keys.
+pub fn files_of(config: &DeviceConfig) -> Vec<String> {
+    device_files::named(config)
+        .into_iter()
+        .filter_map(|(uri, _)| path_of_uri(&uri.value).map(str::to_owned))
+        .collect()
+}

@@ -35,8 +35,10 @@ pub fn registry_modules(manifest: &Manifest) -> Vec<RegistryModule<'_>> {
 fn registry(module: &Module) -> Option<RegistryModule<'_>> {
     let image = image_of(module);
     let short = image.as_ref().map_or("", ImageName::short_name);
-    let is_named = matches!(short, "registry" | "distribution" | "docker-registry" | "cistern")
-        || short.starts_with("cistern-");
+    let is_named = matches!(
+        short,
+        "registry" | "distribution" | "docker-registry" | "cistern"
+    ) || short.starts_with("cistern-");
     let has_settings = module
         .env
         .iter()
@@ -73,7 +75,10 @@ pub(super) struct Proxy<'a> {
 /// The API proxy of a manifest.
 pub(super) fn proxy(manifest: &Manifest) -> Option<Proxy<'_>> {
     let module = manifest.modules.iter().find(|module| is_proxy(module))?;
-    let twin = manifest.twins.iter().find(|twin| twin.module == module.name);
+    let twin = manifest
+        .twins
+        .iter()
+        .find(|twin| twin.module == module.name);
     Some(Proxy {
         module,
         port: value_of(module, "NGINX_DEFAULT_PORT")

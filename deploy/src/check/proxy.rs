@@ -24,7 +24,10 @@ pub(super) fn check(layer: &Layer<'_>, layers: &Layers<'_>, report: &mut Report)
     };
     bound(layer, proxy, report);
     route(layer, proxy, report);
-    if let Some((parent, above)) = layers.parent_of(layer).and_then(|parent| Some((parent, parent.proxy.as_ref()?))) {
+    if let Some((parent, above)) = layers
+        .parent_of(layer)
+        .and_then(|parent| Some((parent, parent.proxy.as_ref()?)))
+    {
         alike(layer, proxy, parent, above, report);
     }
 }
@@ -35,7 +38,10 @@ fn bound(layer: &Layer<'_>, proxy: &Proxy<'_>, report: &mut Report) {
     }
     let bindings = parts::bindings(proxy.module);
     let port = proxy.port;
-    if bindings.iter().any(|binding| binding.container == port && binding.host == port) {
+    if bindings
+        .iter()
+        .any(|binding| binding.container == port && binding.host == port)
+    {
         return;
     }
     let uses_host = parts::options(proxy.module)
@@ -44,7 +50,12 @@ fn bound(layer: &Layer<'_>, proxy: &Proxy<'_>, report: &mut Report) {
     if uses_host || layer.has_children == Some(false) || layer.manifest.shape.is_layered {
         return;
     }
-    let at = proxy.module.create_options.at.as_ref().unwrap_or(&proxy.module.at);
+    let at = proxy
+        .module
+        .create_options
+        .at
+        .as_ref()
+        .unwrap_or(&proxy.module.at);
     let found = match bindings.iter().find(|binding| binding.container == port) {
         Some(other) => format!("it is bound to port {} of the device", other.host),
         None => "this port is not bound".to_owned(),
@@ -52,18 +63,33 @@ fn bound(layer: &Layer<'_>, proxy: &Proxy<'_>, report: &mut Report) {
     report.add(
         rules::PROXY_PORT_UNBOUND,
         Spot::at(layer.file, at),
-        format!("{} listens on NGINX_DEFAULT_PORT {port}, and {found}", proxy.module.name),
+        format!(
+            "{} listens on NGINX_DEFAULT_PORT {port}, and {found}",
+            proxy.module.name
+        ),
         format!("bind it: \"PortBindings\": {{\"{port}/tcp\": [{{\"HostPort\": \"{port}\"}}]}}"),
     );
 }
 
-fn alike(layer: &Layer<'_>, proxy: &Proxy<'_>, parent: &Layer<'_>, above: &Proxy<'_>, report: &mut Report) {
+fn alike(
+    layer: &Layer<'_>,
+    proxy: &Proxy<'_>,
+    parent: &Layer<'_>,
+    above: &Proxy<'_>,
+    report: &mut Report,
+) {
     if proxy.port != above.port {
-        let at = proxy.module.variable("NGINX_DEFAULT_PORT").map_or(&proxy.module.at, |variable| &variable.at);
+        let at = proxy
+            .module
+            .variable("NGINX_DEFAULT_PORT")
+            .map_or(&proxy.module.at, |variable| &variable.at);
         report.add(
             rules::PROXY_PORT_DIFFERS,
             Spot::at(layer.file, at),
-            format!("NGINX_DEFAULT_PORT is {} here and {} in {}", proxy.port, above.port, parent.file),
+            format!(
+                "NGINX_DEFAULT_PORT is {} here and {} in {}",
+                proxy.port, above.port, parent.file
+            ),
             "use one port in all layers",
         );
     }
@@ -71,7 +97,10 @@ fn alike(layer: &Layer<'_>, proxy: &Proxy<'_>, parent: &Layer<'_>, above: &Proxy
         report.add(
             rules::PROXY_NAME_DIFFERS,
             Spot::at(layer.file, &proxy.module.at),
-            format!("the API proxy is called {} here and {} in {}", proxy.module.name, above.module.name, parent.file),
+            format!(
+                "the API proxy is called {} here and {} in {}",
+                proxy.module.name, above.module.name, parent.file
+            ),
             format!("call it {} in all layers", above.module.name),
         );
     }
@@ -103,23 +132,45 @@ fn destination(layer: &Layer<'_>, route: &Variable, text: &str, report: &mut Rep
         None => (text, Some(80)),
     };
     let spot = || Spot::at(layer.file, &route.at);
-    let registry = layer.registries.iter().find(|registry| answers_to(registry.module, host));
-    let other = layer.manifest.modules.iter().any(|module| answers_to(module, host));
+    let registry = layer
+        .registries
+        .iter()
+        .find(|registry| answers_to(registry.module, host));
+    let other = layer
+        .manifest
+        .modules
+        .iter()
+        .any(|module| answers_to(module, host));
     match registry {
         Some(registry) if port != Some(registry.port) => report.add(
             rules::ROUTE_PORT,
             spot(),
-            format!("{ROUTE} is `{text}`, and {} listens on {}", registry.module.name, registry.port),
+            format!(
+                "{ROUTE} is `{text}`, and {} listens on {}",
+                registry.module.name, registry.port
+            ),
             format!("write `{host}:{}`", registry.port),
         ),
         Some(_) => {}
-        None if other || host.contains('.') || host.contains('$') || host.contains('<') || layer.manifest.shape.is_layered => {}
+        None if other
+            || host.contains('.')
+            || host.contains('$')
+            || host.contains('<')
+            || layer.manifest.shape.is_layered => {}
         None => {
             let fix = layer.registries.first().map_or_else(
-                || "deploy the registry module under this name, or name the one that is there".to_owned(),
+                || {
+                    "deploy the registry module under this name, or name the one that is there"
+                        .to_owned()
+                },
                 |registry| format!("write `{}:{}`", registry.module.name, registry.port),
             );
-            report.add(rules::ROUTE_TO_NOBODY, spot(), format!("{ROUTE} is `{text}`, and no module is called `{host}`"), fix);
+            report.add(
+                rules::ROUTE_TO_NOBODY,
+                spot(),
+                format!("{ROUTE} is `{text}`, and no module is called `{host}`"),
+                fix,
+            );
         }
     }
 }
@@ -135,7 +186,10 @@ fn answers_to(module: &crate::manifest::Module, host: &str) -> bool {
     networks.into_iter().flatten().any(|(_, network)| {
         let aliases = network.get("Aliases").and_then(serde_json::Value::as_array);
         let has_alias = aliases.into_iter().flatten().any(|alias| alias == host);
-        has_alias || network.pointer("/IPAMConfig/IPv4Address").is_some_and(|address| address == host)
+        has_alias
+            || network
+                .pointer("/IPAMConfig/IPv4Address")
+                .is_some_and(|address| address == host)
     })
 }
 
@@ -147,19 +201,30 @@ fn no_route(layer: &Layer<'_>, proxy: &Proxy<'_>, report: &mut Report) {
     if proxy.is_customized || has_other || layer.manifest.shape.is_layered {
         return;
     }
-    let severity = if layer.rank.is_top() { Severity::Error } else { Severity::Warning };
+    let severity = if layer.rank.is_top() {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
     report.add_as(
         rules::ROUTE_MISSING,
         severity,
         Spot::at(layer.file, &proxy.module.at),
-        format!("{} has no {ROUTE}, so nothing leads to {}", proxy.module.name, registry.module.name),
-        format!("add the variable {ROUTE}={}:{}", registry.module.name, registry.port),
+        format!(
+            "{} has no {ROUTE}, so nothing leads to {}",
+            proxy.module.name, registry.module.name
+        ),
+        format!(
+            "add the variable {ROUTE}={}:{}",
+            registry.module.name, registry.port
+        ),
     );
 }
 
 fn connected_registry(layer: &Layer<'_>, report: &mut Report) {
     for module in &layer.manifest.modules {
-        let is_one = parts::image_of(module).is_some_and(|image| image.repository.ends_with("acr/connected-registry"));
+        let is_one = parts::image_of(module)
+            .is_some_and(|image| image.repository.ends_with("acr/connected-registry"));
         if is_one {
             report.add(
                 rules::CONNECTED_REGISTRY,
