@@ -11,6 +11,7 @@ pub mod image;
 pub mod json;
 pub mod manifest;
 pub mod rewrite;
+pub mod running;
 
 pub use finding::{Finding, Place, Severity};
 pub use image::{Host, ImageName, NotAnImageName};

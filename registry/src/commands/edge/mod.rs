@@ -4,6 +4,7 @@
 mod check;
 mod generate;
 mod images;
+mod online;
 mod rewrite;
 
 use clap::Subcommand;
