@@ -92,18 +92,21 @@ fn diagnostics(layer: &Layer<'_>, report: &mut Report) {
     }
     for registry in &layer.registries {
         let served = served_hosts(registry.module);
-        let names_it = |name| {
-            parts::value_of(registry.module, name)
-                .is_some_and(|list| list.contains("azureiotedge-diagnostics"))
-        };
-        let named = ["REGISTRY_EDGE_BOOTSTRAP", "REGISTRY_WARM_IMAGES"];
-        let has_list = named
+        let lists = ["REGISTRY_EDGE_BOOTSTRAP", "REGISTRY_WARM_IMAGES"];
+        let lists = lists
+            .map(|name| parts::list_of(registry.module, name))
+            .concat();
+        let has_list = !lists.is_empty();
+        if lists
             .iter()
-            .any(|name| parts::value_of(registry.module, name).is_some());
-        if named.into_iter().any(names_it) || served.is_empty() {
+            .any(|image| image.contains("azureiotedge-diagnostics"))
+            || served.is_empty()
+        {
             continue;
         }
-        if !has_list && served.iter().any(|host| host == "mcr.microsoft.com") {
+        // Microsoft's own registry has it, and what the parent has is the parent's affair.
+        let has_it = |host: &String| host == "mcr.microsoft.com" || host.starts_with("$upstream");
+        if !has_list && served.iter().any(has_it) {
             continue;
         }
         let (severity, fix) = if has_list {

@@ -341,7 +341,7 @@ pub(super) const DEVICES: &[Case] = &[
         w.lower_toml("trust_bundle_cert", "other");
     }),
     ("quickstart-ca", |w| {
-        w.lower_toml("cert = \"f", "a = \"f")
+        w.lower_toml("\ncert = \"f", "\na = \"f")
             .lower_toml("pk =", "b =");
     }),
     ("edge-ca-half", |w| {
@@ -516,7 +516,7 @@ pub(super) const ALLOWED: &[Case] = &[
         .lower_toml("\"7d\"", "\"1h\"");
     }),
     ("quickstart-ca", |w| {
-        w.lower_toml("cert = \"f", "a = \"f")
+        w.lower_toml("\ncert = \"f", "\na = \"f")
             .lower_toml("pk =", "method = \"est\"\nb =");
     }),
     ("not-a-file-uri", |w| {
