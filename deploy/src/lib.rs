@@ -10,6 +10,7 @@ pub mod hierarchy;
 pub mod image;
 pub mod json;
 pub mod manifest;
+pub mod rewrite;
 
 pub use finding::{Finding, Place, Severity};
 pub use image::{Host, ImageName, NotAnImageName};

@@ -186,10 +186,10 @@ impl ImageName {
             Some(Host::Named(host)) => is_docker_hub(host),
             Some(Host::Upstream { .. } | Host::Placeholder(_)) => false,
         };
-        match is_hub && !self.repository.contains('/') {
-            true => format!("library/{}", self.repository),
-            false => self.repository.clone(),
+        if is_hub && !self.repository.contains('/') {
+            return format!("library/{}", self.repository);
         }
+        self.repository.clone()
     }
 
     /// What a registry is asked for below the repository: the digest, else the tag, else `latest`.

@@ -1,6 +1,7 @@
 //! Changes to a JSON text. What is not changed stays as it is, byte for byte.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::ops::Range;
 
 use super::parser::text_units;
@@ -79,7 +80,10 @@ fn push_escaped(text: &mut String, character: char) {
         '\n' => text.push_str("\\n"),
         '\r' => text.push_str("\\r"),
         '\t' => text.push_str("\\t"),
-        control if control < ' ' => text.push_str(&format!("\\u{:04x}", u32::from(control))),
+        control if control < ' ' => {
+            // Writing to a text never fails.
+            let _ = write!(text, "\\u{:04x}", u32::from(control));
+        }
         plain => text.push(plain),
     }
 }

@@ -408,10 +408,9 @@ impl Parser<'_> {
         if let Some(character) = char::from_u32(high) {
             return Ok(character);
         }
-        let low = match self.rest().starts_with("\\u") {
-            true => self.hexadecimal(self.at + 2..self.at + 6),
-            false => None,
-        };
+        let follows = self.rest().starts_with("\\u");
+        let low = self.hexadecimal(self.at + 2..self.at + 6);
+        let low = low.filter(|_| follows);
         match low {
             Some(low @ 0xDC00..=0xDFFF) if high < 0xDC00 => {
                 self.at += 6;

@@ -199,22 +199,22 @@ impl<'input> Reader<'input> {
 
     /// Something of the twin of a module.
     fn twin(&mut self, at: &Place, path: &[String], member: &Member) {
-        let [module, properties, desired, rest @ ..] = path else {
-            if let ([_, properties], Some(inner)) = (path, member.node.member("desired"))
-                && properties == "properties"
+        match path {
+            [_, properties, desired, rest @ ..]
+                if properties == "properties" && desired == "desired" =>
             {
-                let at = at.clone();
-                self.twin_part(at, path, &[], inner);
+                self.twin_part(at, path, rest, &member.node);
             }
-            return;
-        };
-        if properties == "properties" && desired == "desired" {
-            let _ = module;
-            self.twin_part(at.clone(), path, rest, &member.node);
+            [_, properties] if properties == "properties" => {
+                if let Some(desired) = member.node.member("desired") {
+                    self.twin_part(at, path, &[], desired);
+                }
+            }
+            _ => {}
         }
     }
 
-    fn twin_part(&mut self, at: Place, path: &[String], below: &[String], node: &Node) {
+    fn twin_part(&mut self, at: &Place, path: &[String], below: &[String], node: &Node) {
         let module = path.first().cloned().unwrap_or_default();
         let twins = &mut self.manifest.twins;
         let known = twins.iter().position(|twin| twin.module == module);
@@ -223,7 +223,7 @@ impl<'input> Reader<'input> {
             twins.push(Twin {
                 module,
                 desired,
-                at,
+                at: at.clone(),
             });
             twins.len() - 1
         });
@@ -268,19 +268,17 @@ impl<'input> Reader<'input> {
 
     fn text(&mut self, path: &[String], member: &Member) -> Option<Located<String>> {
         let at = self.place(path, member.node.span.start);
-        match member.node.as_text() {
-            Some(text) => Some(Located {
+        if let Some(text) = member.node.as_text() {
+            return Some(Located {
                 value: text.to_owned(),
                 at,
                 span: member.node.span.clone(),
-            }),
-            None => {
-                if member.node.value != Value::Null {
-                    self.odd(at, "a text", &member.node);
-                }
-                None
-            }
+            });
         }
+        if member.node.value != Value::Null {
+            self.odd(at, "a text", &member.node);
+        }
+        None
     }
 }
 

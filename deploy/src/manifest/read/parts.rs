@@ -42,7 +42,7 @@ impl Reader<'_> {
     ) {
         match rest {
             ["settings", key] if key.eq_ignore_ascii_case("image") => {
-                self.image(module, path, member)
+                self.image(module, path, member);
             }
             ["settings", key] => {
                 if let Some(number) = chunk(key) {
@@ -123,7 +123,7 @@ impl Reader<'_> {
         let at = self.place(path, node.span.start);
         let name = name.to_owned();
         self.change(module, |module| {
-            module.env.push(Variable { name, value, at })
+            module.env.push(Variable { name, value, at });
         });
     }
 
