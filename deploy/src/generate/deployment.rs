@@ -26,7 +26,7 @@ pub(super) fn write(
     if has_blobs {
         custom.push((BLOB_MODULE.to_owned(), modules::blob_storage(images)));
     }
-    if wishes.has_metrics {
+    if wishes.metrics.is_some() {
         let metrics = modules::metrics(site, wishes, images);
         custom.push((METRICS_MODULE.to_owned(), metrics));
     }

@@ -86,7 +86,7 @@ pub(super) fn bootstrap(wishes: &Wishes) -> Vec<String> {
         PROXY.to_owned(),
         format!("azureiotedge-diagnostics:{edition}"),
     ];
-    if wishes.has_metrics {
+    if wishes.metrics.is_some() {
         images.push(METRICS.to_owned());
     }
     images.push(asked(&wishes.cistern()));

@@ -16,7 +16,7 @@ mod wishes;
 pub use network::{Network, NotANetwork};
 pub use sites::{Layer, Site};
 pub use steps::placeholders;
-pub use wishes::{Edition, Login, NotARegistry, Registry, Wishes};
+pub use wishes::{Edition, Login, Metrics, NotARegistry, Registry, Wishes};
 
 use crate::hierarchy::Trouble;
 

@@ -93,7 +93,7 @@ pub(super) fn cistern(
         "REGISTRY_EDGE_BOOTSTRAP",
         images::bootstrap(wishes).join(","),
     ));
-    if wishes.has_metrics {
+    if wishes.metrics.is_some() {
         env.push(variable("REGISTRY_HTTP_DEBUG_ADDR", format!(":{METRICS_PORT}")));
     }
     let options = of_cistern(&wishes.volume, network);
@@ -166,7 +166,7 @@ pub(super) fn metrics(site: &Site, wishes: &Wishes, images: &Images) -> Json {
     if site.has_cache(wishes) {
         endpoints.push(format!("http://{REGISTRY_MODULE}:{METRICS_PORT}/metrics"));
     }
-    let hub = wishes.hub_resource.as_deref();
+    let hub = wishes.metrics.as_ref().and_then(|metrics| metrics.hub_resource.as_deref());
     let env = vec![
         variable("UploadTarget", "IotMessage"),
         variable("ResourceId", hub.unwrap_or("<resource id of the IoT hub>")),

@@ -29,9 +29,7 @@ pub struct Wishes {
     /// Azure Blob Storage on IoT Edge in the top layer.
     pub has_blob_storage: bool,
     /// A collector of metrics on each device.
-    pub has_metrics: bool,
-    /// The resource id of the IoT hub, for the collector of metrics.
-    pub hub_resource: Option<String>,
+    pub metrics: Option<Metrics>,
     /// A network in which Cistern has an address that never changes.
     pub network: Option<Network>,
     /// A folder of the host or the name of a volume, for what Cistern keeps.
@@ -55,8 +53,7 @@ impl Wishes {
             has_microsoft_route: false,
             is_cached_everywhere: false,
             has_blob_storage: false,
-            has_metrics: false,
-            hub_resource: None,
+            metrics: None,
             network: None,
             volume: "/srv/registry".to_owned(),
             bootstrap: Vec::new(),
@@ -137,6 +134,13 @@ fn pullable(image: &str) -> Result<(), String> {
         (None, None) => Err("it has neither tag nor digest".to_owned()),
         (Some(_), None) | (None, Some(_)) => Ok(()),
     }
+}
+
+/// A collector of metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// The resource id of the IoT hub; none: whoever deploys fills it in.
+    pub hub_resource: Option<String>,
 }
 
 /// An edition of IoT Edge.
