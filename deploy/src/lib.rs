@@ -3,6 +3,8 @@
 //! Everything here is a function of texts and of facts that the caller brings: no file is opened, no clock is read, nobody is
 //! asked. What is rewritten keeps every byte that it does not change.
 
+pub mod certificates;
+pub mod check;
 pub mod device_config;
 mod finding;
 pub mod generate;

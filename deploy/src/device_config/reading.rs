@@ -37,16 +37,16 @@ pub(super) fn read(text: &str) -> Result<DeviceConfig, NotToml> {
 
 fn broken(text: &str, error: &toml_edit::TomlError) -> NotToml {
     NotToml {
-        line: error
-            .span()
-            .map_or(1, |span| line_of(text, span.start)),
+        line: error.span().map_or(1, |span| line_of(text, span.start)),
         message: error.message().replace('\n', ", "),
     }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    before.iter().fold(1, |line, byte| line + usize::from(*byte == b'\n'))
+    before
+        .iter()
+        .fold(1, |line, byte| line + usize::from(*byte == b'\n'))
 }
 
 struct Reader<'a> {
@@ -146,10 +146,7 @@ impl Reader<'_> {
         let table = section(root, WITHIN)?;
         Some(ImageCollection {
             at: self.place_of(root, "", WITHIN),
-            is_enabled: table
-                .get("enabled")
-                .and_then(Item::as_bool)
-                .unwrap_or(true),
+            is_enabled: table.get("enabled").and_then(Item::as_bool).unwrap_or(true),
             age: self.text_of(table, WITHIN, "image_age_cleanup_threshold"),
         })
     }

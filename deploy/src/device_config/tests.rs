@@ -54,11 +54,21 @@ fn every_value_is_read_with_the_line_it_stands_on() {
 
 #[test]
 fn a_colon_instead_of_an_equals_sign_is_named_and_read_as_meant() {
-    let config = read("hostname = \"a.example\"\n[agent.config]\nimage: \"p.example:443/x:1\" # as shown\n");
+    let config =
+        read("hostname = \"a.example\"\n[agent.config]\nimage: \"p.example:443/x:1\" # as shown\n");
     assert_eq!(config.colons.len(), 1);
-    assert_eq!(config.colons[0].at, Place { path: "image".to_owned(), line: 3 });
+    assert_eq!(
+        config.colons[0].at,
+        Place {
+            path: "image".to_owned(),
+            line: 3
+        }
+    );
     let image = config.agent.unwrap().image.unwrap();
-    assert_eq!((image.value.as_str(), image.at.line), ("p.example:443/x:1", 3));
+    assert_eq!(
+        (image.value.as_str(), image.at.line),
+        ("p.example:443/x:1", 3)
+    );
 }
 
 #[test]
@@ -69,8 +79,20 @@ fn what_is_no_toml_is_refused_with_its_line() {
 
 #[test]
 fn keys_of_the_top_in_a_section_are_found_but_not_in_an_environment() {
-    let config = read("[agent]\nhostname = \"x\"\n[agent.env]\nhostname = \"y\"\n[provisioning.attestation]\ntrust_bundle_cert = \"z\"\n");
-    let found: Vec<_> = config.strays.iter().map(|stray| stray.at.path.as_str()).collect();
-    assert_eq!(found, ["agent.hostname", "provisioning.attestation.trust_bundle_cert"]);
+    let config = read(
+        "[agent]\nhostname = \"x\"\n[agent.env]\nhostname = \"y\"\n[provisioning.attestation]\ntrust_bundle_cert = \"z\"\n",
+    );
+    let found: Vec<_> = config
+        .strays
+        .iter()
+        .map(|stray| stray.at.path.as_str())
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "agent.hostname",
+            "provisioning.attestation.trust_bundle_cert"
+        ]
+    );
     assert!(config.hostname.is_none());
 }

@@ -1,0 +1,410 @@
+//! Images of modules: what edgeAgent and docker make of their names, and whether anybody has them.
+
+use super::layers::{Layer, Layers, Rank};
+use super::parts::{self, Program};
+use super::report::{Report, Spot};
+use super::rules;
+use crate::manifest::{Located, Module, NamedImage, Role};
+use crate::{Host, ImageName, NotAnImageName, Severity};
+
+pub(super) fn check(layer: &Layer<'_>, layers: &Layers<'_>, report: &mut Report) {
+    for named in &layer.manifest.images {
+        one(layer, layers, named, report);
+    }
+    for module in &layer.manifest.modules {
+        missing(layer, module, report);
+        hand_loaded(layer, module, report);
+    }
+    editions(layer, report);
+    second_registry(layer, report);
+    diagnostics(layer, report);
+}
+
+fn one(layer: &Layer<'_>, layers: &Layers<'_>, named: &NamedImage, report: &mut Report) {
+    let text = named.image.value.trim();
+    let spot = || Spot::at(layer.file, &named.image.at);
+    let image = match ImageName::parse(text) {
+        Ok(image) => image,
+        Err(error) => return unreadable(&named.image, &error, spot(), report),
+    };
+    tag(layer, named, &image, report);
+    match &image.host {
+        Some(Host::Upstream { port }) => upstream(layer, layers, named, *port, report),
+        Some(Host::Placeholder(placeholder)) => report.add(
+            rules::PLACEHOLDER,
+            spot(),
+            format!("`{text}` still has the placeholder `{placeholder}`"),
+            "put the registry in its place before the deployment",
+        ),
+        Some(Host::Named(host)) => past_parent(layer, named, host, report),
+        None => single_label(layer, layers, named, &image, report),
+    }
+}
+
+fn unreadable(
+    image: &Located<String>,
+    error: &NotAnImageName,
+    spot: Spot<'_>,
+    report: &mut Report,
+) {
+    match error {
+        NotAnImageName::Upstream => report.add(
+            rules::UPSTREAM_WITHOUT_PORT,
+            spot,
+            format!("`{}` has no usable port behind `$upstream`", image.value),
+            "write `$upstream:443/…`, with the port the parent's API proxy listens on",
+        ),
+        NotAnImageName::Whole(placeholder) => report.add(
+            rules::PLACEHOLDER,
+            spot,
+            format!("the whole image is the placeholder `{placeholder}`"),
+            "put the image in its place before the deployment",
+        ),
+        NotAnImageName::Scheme(scheme) => report.add(
+            rules::BAD_IMAGE,
+            spot,
+            format!("`{}` is a URL, and no image name", image.value),
+            format!("leave `{scheme}://` away"),
+        ),
+        NotAnImageName::Empty | NotAnImageName::Character(_) | NotAnImageName::EmptyPart => report
+            .add(
+                rules::BAD_IMAGE,
+                spot,
+                format!("`{}` is no image name: {error}", image.value),
+                "write HOST/REPOSITORY:TAG",
+            ),
+    }
+}
+
+fn tag(layer: &Layer<'_>, named: &NamedImage, image: &ImageName, report: &mut Report) {
+    let spot = Spot::at(layer.file, &named.image.at);
+    match (&image.tag, &image.digest) {
+        (Some(tag), Some(digest)) => report.add(
+            rules::TAG_AND_DIGEST,
+            spot,
+            format!("`{}` has the tag `{tag}` and a digest", named.image.value),
+            format!("leave one away: `…@{digest}` for exactly this image, `…:{tag}` for what the tag names"),
+        ),
+        (None, None) => report.add(
+            rules::MISSING_TAG,
+            spot,
+            format!("`{}` has no tag", named.image.value),
+            "write the version: `…:1.5`",
+        ),
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+}
+
+fn upstream(
+    layer: &Layer<'_>,
+    layers: &Layers<'_>,
+    named: &NamedImage,
+    port: Option<u16>,
+    report: &mut Report,
+) {
+    let spot = || Spot::at(layer.file, &named.image.at);
+    let text = &named.image.value;
+    let Some(port) = port else {
+        return report.add(
+            rules::UPSTREAM_WITHOUT_PORT,
+            spot(),
+            format!("`{text}` has no port behind `$upstream`"),
+            "write `$upstream:443/…`, with the port the parent's API proxy listens on",
+        );
+    };
+    if layer.rank.is_top() {
+        let fix = match layer.rank {
+            Rank::GuessedTop => {
+                "name the registry itself (`cistern edge rewrite --layer top` does it); if this is a lower layer, say `--layer lower`"
+            }
+            Rank::Top | Rank::Lower | Rank::GuessedLower => {
+                "name the registry itself (`cistern edge rewrite --layer top` does it); manifests are given from the top layer downwards"
+            }
+        };
+        return report.add_as(
+            rules::UPSTREAM_ON_TOP,
+            layer.rank.severity(),
+            spot(),
+            format!("`{text}` in the top layer, which has no parent"),
+            fix.to_owned(),
+        );
+    }
+    let parent = layers.parent_of(layer);
+    if let Some((above, proxy)) = parent.and_then(|above| Some((above, above.proxy.as_ref()?)))
+        && proxy.port != port
+    {
+        report.add(
+            rules::UPSTREAM_PORT,
+            spot(),
+            format!(
+                "`{text}` asks port {port}; the API proxy of {} listens on {}",
+                above.file, proxy.port
+            ),
+            format!("write `$upstream:{}/…`", proxy.port),
+        );
+    }
+}
+
+fn past_parent(layer: &Layer<'_>, named: &NamedImage, host: &str, report: &mut Report) {
+    let parent = layer.device.and_then(super::layers::Device::parent);
+    let is_parent = parent.is_some_and(|parent| {
+        host.split(':')
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(parent))
+    });
+    if layer.rank.is_top() || is_parent {
+        return;
+    }
+    let severity = match layer.rank {
+        Rank::GuessedLower => Severity::Note,
+        Rank::Lower | Rank::Top | Rank::GuessedTop => Severity::Warning,
+    };
+    report.add_as(
+        rules::PAST_PARENT,
+        severity,
+        Spot::at(layer.file, &named.image.at),
+        format!("`{}` comes from {host} and not from the parent", named.image.value),
+        "write `$upstream:PORT/…` (`cistern edge rewrite --layer lower` does it), unless this device reaches the registry itself".to_owned(),
+    );
+}
+
+/// `parent/azureiotedge-agent:1.5`: docker sees no host in it.
+fn single_label(
+    layer: &Layer<'_>,
+    layers: &Layers<'_>,
+    named: &NamedImage,
+    image: &ImageName,
+    report: &mut Report,
+) {
+    let Some((first, rest)) = image.repository.split_once('/') else {
+        return past_parent(layer, named, "Docker Hub", report);
+    };
+    let is_name = |name: Option<&str>| name.is_some_and(|name| name.eq_ignore_ascii_case(first));
+    let is_known = is_name(layer.device.and_then(super::layers::Device::parent))
+        || layers.iter().any(|other| is_name(other.hostname()));
+    let is_likely = rest.starts_with("azureiotedge-") && first != "microsoft";
+    if is_known || is_likely {
+        report.add_as(
+            rules::SINGLE_LABEL_PARENT,
+            if is_known { Severity::Error } else { Severity::Warning },
+            Spot::at(layer.file, &named.image.at),
+            format!("in `{}` docker sees no host: `{first}` is taken for a user of Docker Hub", named.image.value),
+            format!("write `$upstream:PORT/{rest}`, or a name with a `.` or a port: `{first}:443/{rest}`"),
+        );
+    } else {
+        past_parent(layer, named, "Docker Hub", report);
+    }
+}
+
+fn missing(layer: &Layer<'_>, module: &Module, report: &mut Report) {
+    if module.image.is_none() && !layer.manifest.shape.is_layered {
+        report.add(
+            rules::MISSING_IMAGE,
+            Spot::at(layer.file, &module.at),
+            format!("module {} has no `settings.image`", module.name),
+            "name the image it runs",
+        );
+    }
+}
+
+fn hand_loaded(layer: &Layer<'_>, module: &Module, report: &mut Report) {
+    let Some(policy) = module
+        .pull_policy
+        .as_ref()
+        .filter(|policy| policy.value == "never")
+    else {
+        return;
+    };
+    let image = module
+        .image
+        .as_ref()
+        .map_or("its image", |image| image.value.as_str());
+    report.add(
+        rules::HAND_LOADED,
+        Spot::at(layer.file, &policy.at),
+        format!("module {}: `{image}` is never pulled (`imagePullPolicy: never`)", module.name),
+        "load it with `docker load` before the deployment and before every update, or leave the policy away",
+    );
+}
+
+/// Major and minor number of an edition: 1.5 of `1.5.21-linux-amd64`.
+pub(super) fn edition(image: &ImageName) -> Option<(u32, u32)> {
+    let mut parts = image.tag.as_deref()?.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn editions(layer: &Layer<'_>, report: &mut Report) {
+    let mut seen: Vec<(Role, (u32, u32))> = Vec::new();
+    for named in layer
+        .manifest
+        .images
+        .iter()
+        .filter(|named| named.role != Role::Custom)
+    {
+        let image = ImageName::parse(named.image.value.trim()).ok();
+        let Some(edition @ (major, minor)) = image
+            .filter(|image| image.short_name().starts_with("azureiotedge-"))
+            .and_then(|image| edition(&image))
+        else {
+            continue;
+        };
+        let spot = || Spot::at(layer.file, &named.image.at);
+        if edition < (1, 2) && !layer.rank.is_top() && named.role == Role::Agent {
+            report.add(
+                rules::AGENT_TOO_OLD,
+                spot(),
+                format!("edgeAgent {major}.{minor} in a lower layer"),
+                "use 1.5 or newer",
+            );
+        } else if edition < (1, 5) {
+            report.add(
+                rules::END_OF_LIFE,
+                spot(),
+                format!("{} {major}.{minor}", named.module),
+                "use 1.5 or newer",
+            );
+        }
+        if let Some((_, other)) = seen
+            .iter()
+            .find(|(role, other)| *role != named.role && *other != edition)
+        {
+            report.add(
+                rules::EDITIONS_DIFFER,
+                spot(),
+                format!(
+                    "{} is {major}.{minor}, the other one {}.{}",
+                    named.module, other.0, other.1
+                ),
+                "use one edition for both",
+            );
+        }
+        seen.push((named.role, edition));
+    }
+}
+
+/// Registries whose images the layer names, beside the one its cache serves.
+fn second_registry(layer: &Layer<'_>, report: &mut Report) {
+    let Some(registry) = layer.registries.first() else {
+        return;
+    };
+    let served = served_hosts(registry.module);
+    if served.is_empty() || !layer.rank.is_top() {
+        return;
+    }
+    let mut told: Vec<String> = Vec::new();
+    for named in &layer.manifest.images {
+        let image = ImageName::parse(named.image.value.trim()).ok();
+        let Some(Host::Named(host)) = image.as_ref().and_then(|image| image.host.clone()) else {
+            continue;
+        };
+        let is_own = named.module == registry.module.name;
+        if is_own
+            || served
+                .iter()
+                .any(|served| served.eq_ignore_ascii_case(&host))
+            || told.contains(&host)
+        {
+            continue;
+        }
+        let prefix = image.map_or_else(String::new, |image| image.repository);
+        report.add(
+            rules::SECOND_REGISTRY,
+            Spot::at(layer.file, &named.image.at),
+            format!(
+                "`{}` is from {host}; the registry module {} serves {}",
+                named.image.value,
+                registry.module.name,
+                served.join(", ")
+            ),
+            second_registry_fix(registry.program, &host, &prefix),
+        );
+        told.push(host);
+    }
+}
+
+fn second_registry_fix(program: Program, host: &str, prefix: &str) -> String {
+    let prefix = if prefix.starts_with("azureiotedge-") {
+        "azureiotedge-"
+    } else {
+        prefix
+    };
+    let routes = format!(
+        "REGISTRY_PROXY_ROUTES_0_PREFIX={prefix} with REGISTRY_PROXY_ROUTES_0_REMOTEURL=https://{host}"
+    );
+    match program {
+        Program::Cistern => {
+            format!("give it a second upstream: {routes}; or copy the images into one registry")
+        }
+        Program::Distribution => format!(
+            "copy the images that children need into one registry; with Cistern as registry module, {routes} is enough"
+        ),
+    }
+}
+
+/// The hosts a registry module's settings name as upstreams.
+pub(super) fn served_hosts(module: &Module) -> Vec<String> {
+    let names_upstream = |name: &str| {
+        name == "REGISTRY_PROXY_REMOTEURL"
+            || (name.starts_with("REGISTRY_PROXY_ROUTES_") && name.ends_with("_REMOTEURL"))
+    };
+    module
+        .env
+        .iter()
+        .filter(|variable| names_upstream(&variable.name))
+        .map(|variable| super::registry_module::host_of(&variable.value.as_text()).to_owned())
+        .filter(|host| !host.is_empty())
+        .collect()
+}
+
+fn diagnostics(layer: &Layer<'_>, report: &mut Report) {
+    if layer.has_children == Some(false) {
+        return;
+    }
+    for registry in &layer.registries {
+        let served = served_hosts(registry.module);
+        let names_it = |name| {
+            parts::value_of(registry.module, name)
+                .is_some_and(|list| list.contains("azureiotedge-diagnostics"))
+        };
+        let named = ["REGISTRY_EDGE_BOOTSTRAP", "REGISTRY_WARM_IMAGES"];
+        let has_list = named
+            .iter()
+            .any(|name| parts::value_of(registry.module, name).is_some());
+        if named.into_iter().any(names_it) || served.is_empty() {
+            continue;
+        }
+        if !has_list && served.iter().any(|host| host == "mcr.microsoft.com") {
+            continue;
+        }
+        let (severity, fix) = if has_list {
+            (
+                Severity::Warning,
+                "add `$upstream:443/azureiotedge-diagnostics:EDITION` to REGISTRY_EDGE_BOOTSTRAP",
+            )
+        } else {
+            (
+                Severity::Note,
+                "see that this registry holds azureiotedge-diagnostics in the edition of the children's aziot-edged",
+            )
+        };
+        report.add_as(
+            rules::MISSING_DIAGNOSTICS,
+            severity,
+            Spot::at(layer.file, &registry.module.at),
+            format!(
+                "nothing says that azureiotedge-diagnostics can be had through {} (it serves {})",
+                registry.module.name,
+                served.join(", ")
+            ),
+            fix.to_owned(),
+        );
+    }
+    if let Some(proxy) = layer.proxy.as_ref().filter(|proxy| proxy.port != 443) {
+        report.add(
+            rules::DIAGNOSTICS_PORT,
+            Spot::at(layer.file, &proxy.module.at),
+            format!("the API proxy listens on {}, not on 443", proxy.port),
+            format!("on children call `iotedge check --diagnostics-image-name PARENT:{}/azureiotedge-diagnostics:EDITION`, or use port 443", proxy.port),
+        );
+    }
+}
