@@ -26,7 +26,10 @@ impl Template {
             let line = before.matches('\n').count() + 1;
             Trouble::new(
                 0,
-                format!("line {line} of the template is not TOML: {}", error.message()),
+                format!(
+                    "line {line} of the template is not TOML: {}",
+                    error.message()
+                ),
                 "mend the template, or leave it out",
             )
         })?;
@@ -105,15 +108,16 @@ fn edge_ca(document: &mut DocumentMut, site: &Site) {
     }
     section.remove("auto_generated_edge_ca_expiry_days");
     let id = file_name(&site.id);
-    section["cert"] = value(format!(
-        "file://{CERTIFICATES}/{id}-edge-ca-full-chain.pem"
-    ));
+    section["cert"] = value(format!("file://{CERTIFICATES}/{id}-edge-ca-full-chain.pem"));
     section["pk"] = value(format!("file://{KEYS}/{id}-edge-ca.key.pem"));
 }
 
 /// Ids may hold what a URL may not.
 fn file_name(id: &str) -> String {
-    id.replace(|c: char| !c.is_ascii_alphanumeric() && !"-._".contains(c), "_")
+    id.replace(
+        |c: char| !c.is_ascii_alphanumeric() && !"-._".contains(c),
+        "_",
+    )
 }
 
 fn provisioning(document: &mut DocumentMut, site: &Site) {
@@ -208,11 +212,16 @@ fn header(site: &Site, template: &Template) -> String {
     ];
     if template.is_empty {
         lines.push("# On the device: merge into /etc/aziot/config.toml. The keys without a section go to its very beginning,".to_owned());
-        lines.push("# a section takes the place of the one of the same name; all others stay.".to_owned());
+        lines.push(
+            "# a section takes the place of the one of the same name; all others stay.".to_owned(),
+        );
     } else {
         lines.push("# On the device: this is the whole of /etc/aziot/config.toml.".to_owned());
     }
-    lines.push("# The files that are named below have to be there first. Then: sudo iotedge config apply".to_owned());
+    lines.push(
+        "# The files that are named below have to be there first. Then: sudo iotedge config apply"
+            .to_owned(),
+    );
     lines.push(String::new());
     lines.push(String::new());
     lines.join("\n")

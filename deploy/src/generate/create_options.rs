@@ -78,10 +78,7 @@ pub(super) fn of_cistern(volume: &str, network: Option<(&str, &Network)>) -> Jso
     members.push(("Healthcheck".to_owned(), health));
     if let Some((name, network)) = network {
         // edgeAgent joins a module to the network itself, but not one that says something about networks.
-        let address = object([(
-            network.address_key(),
-            text(network.registry().to_string()),
-        )]);
+        let address = object([(network.address_key(), text(network.registry().to_string()))]);
         let endpoint = object([("IPAMConfig", address)]);
         let endpoints = object([(name, endpoint)]);
         let networking = object([("EndpointsConfig", endpoints)]);

@@ -1,10 +1,12 @@
 //! The deployment manifest of one device.
 
+use super::create_options::settings;
 use super::images::Images;
 use super::modules::{self, password_of};
 use super::ordered::{Json, object, text};
-use super::{BLOB_MODULE, Layer, METRICS_MODULE, Network, PROXY_MODULE, REGISTRY_MODULE, Site, Wishes};
-use super::create_options::settings;
+use super::{
+    BLOB_MODULE, Layer, METRICS_MODULE, Network, PROXY_MODULE, REGISTRY_MODULE, Site, Wishes,
+};
 
 /// Pretty JSON, the same for the same wishes.
 pub(super) fn write(
@@ -32,7 +34,10 @@ pub(super) fn write(
     }
     let agent = object([
         ("type", text("docker")),
-        ("settings", settings(&images.agent, &Json::Object(Vec::new()))),
+        (
+            "settings",
+            settings(&images.agent, &Json::Object(Vec::new())),
+        ),
     ]);
     let system = object([
         ("edgeAgent", agent),
@@ -51,7 +56,10 @@ pub(super) fn write(
             "$edgeAgent".to_owned(),
             object([("properties.desired", desired)]),
         ),
-        ("$edgeHub".to_owned(), object([("properties.desired", routes())])),
+        (
+            "$edgeHub".to_owned(),
+            object([("properties.desired", routes())]),
+        ),
     ];
     if has_blobs {
         content.push((BLOB_MODULE.to_owned(), modules::blob_twin()));

@@ -32,7 +32,12 @@ impl Images {
         };
         let agent = agent(wishes);
         let first_agent = match (&site.edge_agent, &site.parent_hostname) {
-            (Some(image), _) => image.clone(),
+            // `$upstream` would do as well, except where it is read before IoT Edge knows the parent.
+            (Some(image), Some(parent)) => match image.strip_prefix(UPSTREAM) {
+                Some(rest) => format!("{}{rest}", in_a_url(parent)),
+                None => image.clone(),
+            },
+            (Some(image), None) => image.clone(),
             (None, Some(parent)) => format!("{}:{}/{agent}", in_a_url(parent), wishes.port),
             (None, None) => named(&agent),
         };

@@ -1,9 +1,9 @@
 //! The modules of a manifest, one function each.
 
-use super::ordered::{Json, object, text};
-use super::{BLOB_MODULE, Layer, Network, REGISTRY_MODULE, Site, Wishes, images};
 use super::create_options::{of_cistern, settings, with_ports, with_volume};
 use super::images::Images;
+use super::ordered::{Json, object, text};
+use super::{BLOB_MODULE, Layer, Network, REGISTRY_MODULE, Site, Wishes, images};
 use crate::image::UPSTREAM;
 
 /// Images can be had before anything else wants some, then the way to them is open.
@@ -83,7 +83,11 @@ pub(super) fn cistern(
         env.push(variable("REGISTRY_PROXY_USERNAME", login.username));
         env.push(variable("REGISTRY_PROXY_PASSWORD", password));
     }
-    let routes = if is_top { images::routes(wishes) } else { Vec::new() };
+    let routes = if is_top {
+        images::routes(wishes)
+    } else {
+        Vec::new()
+    };
     for (number, route) in routes.into_iter().enumerate() {
         let name = |key: &str| format!("REGISTRY_PROXY_ROUTES_{number}_{key}");
         env.push((name(route.key), route.repositories));
@@ -94,7 +98,10 @@ pub(super) fn cistern(
         images::bootstrap(wishes).join(","),
     ));
     if wishes.metrics.is_some() {
-        env.push(variable("REGISTRY_HTTP_DEBUG_ADDR", format!(":{METRICS_PORT}")));
+        env.push(variable(
+            "REGISTRY_HTTP_DEBUG_ADDR",
+            format!(":{METRICS_PORT}"),
+        ));
     }
     let options = of_cistern(&wishes.volume, network);
     module(Some(FIRST), env, settings(&images.cistern, &options))
@@ -166,7 +173,10 @@ pub(super) fn metrics(site: &Site, wishes: &Wishes, images: &Images) -> Json {
     if site.has_cache(wishes) {
         endpoints.push(format!("http://{REGISTRY_MODULE}:{METRICS_PORT}/metrics"));
     }
-    let hub = wishes.metrics.as_ref().and_then(|metrics| metrics.hub_resource.as_deref());
+    let hub = wishes
+        .metrics
+        .as_ref()
+        .and_then(|metrics| metrics.hub_resource.as_deref());
     let env = vec![
         variable("UploadTarget", "IotMessage"),
         variable("ResourceId", hub.unwrap_or("<resource id of the IoT hub>")),

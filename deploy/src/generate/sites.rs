@@ -126,7 +126,10 @@ impl Site {
             && agent.text.starts_with(UPSTREAM)
         {
             if device.edge_agent.is_some() {
-                let what = format!("`{}` has no parent, so {} is nothing it could pull", device.id, agent.text);
+                let what = format!(
+                    "`{}` has no parent, so {} is nothing it could pull",
+                    device.id, agent.text
+                );
                 let fix = "name an image with the host of its registry, or leave the key out";
                 ignored.push(Trouble::new(agent.line, what, fix));
             }

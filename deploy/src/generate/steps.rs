@@ -55,7 +55,10 @@ pub(super) fn write(
 
 fn wait(site: &Site) -> String {
     match site.layer {
-        Layer::Top => "4. `sudo iotedge list` until all modules run, before any device below is started.".to_owned(),
+        Layer::Top => {
+            "4. `sudo iotedge list` until all modules run, before any device below is started."
+                .to_owned()
+        }
         Layer::Lower | Layer::Bottom => format!(
             "4. The parent{} comes first: all of this device's images come from there.",
             site.parent_hostname

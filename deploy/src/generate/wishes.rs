@@ -64,7 +64,11 @@ impl Wishes {
     /// Cistern's image as the top layer pulls it.
     pub(super) fn cistern(&self) -> String {
         self.image.clone().unwrap_or_else(|| {
-            format!("{}/cistern:{}", self.registry.host, env!("CARGO_PKG_VERSION"))
+            format!(
+                "{}/cistern:{}",
+                self.registry.host,
+                env!("CARGO_PKG_VERSION")
+            )
         })
     }
 
@@ -95,7 +99,8 @@ impl Wishes {
             if let Some(image) = image
                 && let Err(why) = pullable(image)
             {
-                let fix = "write it as the top layer pulls it, such as plant.azurecr.io/cistern:0.1.0";
+                let fix =
+                    "write it as the top layer pulls it, such as plant.azurecr.io/cistern:0.1.0";
                 refuse(format!("{flag} {image}: {why}"), fix);
             }
         }
@@ -215,7 +220,9 @@ impl Registry {
             ));
         }
         if host.contains(['/', '?', '#']) {
-            return Err(refused("it has a path, and names of images cannot have one there"));
+            return Err(refused(
+                "it has a path, and names of images cannot have one there",
+            ));
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
         if host.is_empty() || host.starts_with(':') || !host.chars().all(is_plain) {

@@ -129,7 +129,8 @@ impl Reader {
             Value::Map(_) => vec![&entry.node],
             Value::List(roots) if roots.len() < 2 || words.has_many_roots => {
                 if roots.is_empty() {
-                    self.troubles.push(no_devices(entry.line, "the list is empty"));
+                    self.troubles
+                        .push(no_devices(entry.line, "the list is empty"));
                 }
                 roots.iter().collect()
             }

@@ -162,7 +162,14 @@ fn a_key_that_nobody_knows_is_a_warning() {
 
 #[test]
 fn what_is_no_hierarchy_is_refused_with_what_one_looks_like() {
-    for text in ["", "# nothing\n", "- a\n", "text", "iothub: {}\n", "edgedevices:\n"] {
+    for text in [
+        "",
+        "# nothing\n",
+        "- a\n",
+        "text",
+        "iothub: {}\n",
+        "edgedevices:\n",
+    ] {
         let found = troubles(text);
         assert!(found[0].1.contains("edgeDevices:"), "{text:?}: {found:?}");
     }
@@ -205,7 +212,9 @@ fn a_file_nested_without_end_is_refused_and_not_followed() {
     let mut text = String::from("edgeDevices:\n");
     for depth in 0..500 {
         let indent = " ".repeat(depth * 2);
-        text.push_str(&format!("{indent}- deviceId: d{depth}\n{indent}  children:\n"));
+        text.push_str(&format!(
+            "{indent}- deviceId: d{depth}\n{indent}  children:\n"
+        ));
     }
     assert!(troubles(&text)[0].1.contains("deeper"));
 }

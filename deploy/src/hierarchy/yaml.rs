@@ -150,10 +150,8 @@ impl Builder {
             Value::Map(entries) => match parent.key.take() {
                 Some((key, line)) => {
                     if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                        let what = format!(
-                            "`{key}` is written twice, first in line {}",
-                            first.line
-                        );
+                        let what =
+                            format!("`{key}` is written twice, first in line {}", first.line);
                         self.troubles
                             .push(Trouble::new(line, what, "keep one of the two"));
                     }

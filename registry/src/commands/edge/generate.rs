@@ -14,11 +14,13 @@ use cistern_deploy::hierarchy::{Hierarchy, Trouble};
 use super::{Console, Exit};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "One device, its deployment manifest on standard output:\n  \
+#[command(
+    after_help = "One device, its deployment manifest on standard output:\n  \
     cistern edge generate --registry https://plant.azurecr.io --layer top\n\
     A whole hierarchy, a folder for each device:\n  \
     cistern edge generate --registry https://plant.azurecr.io --mcr --hierarchy hierarchy.yml --out devices\n\
-    deploy/docs/generate.md goes through an example.")]
+    deploy/docs/generate.md goes through an example."
+)]
 pub(in crate::commands) struct Arguments {
     /// The registry that the top layer caches, such as `https://plant.azurecr.io`
     #[arg(long, value_name = "URL")]
@@ -58,7 +60,11 @@ pub(in crate::commands) struct Arguments {
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
     /// The certificate of the root on each device
-    #[arg(long, value_name = "PATH", default_value = "/var/aziot/certs/root-ca.pem")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/var/aziot/certs/root-ca.pem"
+    )]
     trust_bundle: String,
     /// Write deployment.json, config.toml and README.md here; of a hierarchy, a folder for each device
     #[arg(long, value_name = "FOLDER", required_if_eq_any = [("force", "true")])]
@@ -214,11 +220,12 @@ fn attempt(arguments: &Arguments, console: &mut Console<'_>) -> Result<(), Refus
     match &arguments.out {
         Some(folder) => {
             let is_one = arguments.hierarchy.is_none();
-            let written = files::write(folder, &outcome.devices, is_one, arguments.force)
-                .map_err(|lines| Refused {
+            let written = files::write(folder, &outcome.devices, is_one, arguments.force).map_err(
+                |lines| Refused {
                     lines,
                     exit: Exit::Failure,
-                })?;
+                },
+            )?;
             report(&outcome, &written, &wishes, console);
             Ok(())
         }
@@ -266,8 +273,8 @@ fn wishes(arguments: &Arguments) -> Result<Wishes, Refused> {
 /// The hierarchy, and the text of the template that it names.
 fn hierarchy(file: &PathBuf) -> Result<(Hierarchy, Option<String>), Refused> {
     let text = files::read(file).map_err(Refused::misuse)?;
-    let hierarchy = Hierarchy::read(&text)
-        .map_err(|troubles| Refused::troubles(Some(file), &troubles))?;
+    let hierarchy =
+        Hierarchy::read(&text).map_err(|troubles| Refused::troubles(Some(file), &troubles))?;
     let template = hierarchy.template.as_ref().map(|template| {
         files::read_beside(&template.text, file).map_err(|why| {
             let fix = "mend the path, or leave the key out";
@@ -334,9 +341,10 @@ fn report(outcome: &Outcome, written: &[PathBuf], wishes: &Wishes, console: &mut
             imports.join(", ")
         ));
     }
-    let texts = outcome.devices.iter().flat_map(|device| {
-        std::iter::once(&device.deployment).chain(device.config.as_ref())
-    });
+    let texts = outcome
+        .devices
+        .iter()
+        .flat_map(|device| std::iter::once(&device.deployment).chain(device.config.as_ref()));
     let all: Vec<_> = texts.map(String::as_str).collect();
     let open = placeholders(&all.join("\n"));
     if !open.is_empty() {

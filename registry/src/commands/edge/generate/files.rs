@@ -15,8 +15,8 @@ use cistern_deploy::generate::Generated;
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let bytes = std::fs::read(path)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| format!("{} is no text in UTF-8", path.display()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| format!("{} is no text in UTF-8", path.display()))?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
@@ -68,7 +68,9 @@ pub(super) fn write(
         }
         files.push((own.join("README.md"), &device.steps));
     }
-    let in_the_way = files.iter().filter(|(path, _)| path.symlink_metadata().is_ok());
+    let in_the_way = files
+        .iter()
+        .filter(|(path, _)| path.symlink_metadata().is_ok());
     let in_the_way: Vec<_> = in_the_way
         .map(|(path, _)| format!("{} is there already; --force replaces it", path.display()))
         .collect();
@@ -94,6 +96,10 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(text.as_bytes())
 }
