@@ -35,6 +35,10 @@ fn wishes() -> impl Strategy<Value = Wishes> {
     )
         .prop_map(|(flags, port, is_old)| {
             let mut wishes = Wishes::new(Registry::parse("https://plant.azurecr.io").unwrap());
+            wishes.login = Some(Login {
+                username: "puller".to_owned(),
+                password: Some("secret".to_owned()),
+            });
             wishes.has_microsoft_route = flags.0;
             wishes.is_cached_everywhere = flags.1;
             wishes.has_blob_storage = flags.2;
