@@ -7,6 +7,8 @@ pub mod certificates;
 pub mod check;
 pub mod device_config;
 mod finding;
+pub mod generate;
+pub mod hierarchy;
 pub mod image;
 pub mod images;
 pub mod json;
