@@ -7,6 +7,7 @@ mod address;
 mod auth;
 mod credentials;
 mod duration;
+mod edge;
 mod environment;
 mod finding;
 mod hosted;
@@ -26,7 +27,9 @@ mod size;
 mod source;
 mod storage;
 mod survey;
+mod time_window;
 mod uplink;
+mod warm;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -40,6 +43,7 @@ use source::Source;
 pub use address::{ListenAddress, ListenHost};
 pub use credentials::{CredentialText, Credentials, Secret};
 pub use duration::written as written_duration;
+pub use edge::Edge;
 pub use finding::{ConfigErrors, Finding, Place, Severity, counted};
 pub use http::{Http, MetricsAt};
 pub use log::{Log, LogFormat, LogLevel};
@@ -49,7 +53,9 @@ pub use rate::RateWindow;
 pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
 pub use storage::{Reserve, Storage};
+pub use time_window::TimeWindow;
 pub use uplink::{ClientIdentity, Exec, Uplink};
+pub use warm::{Warm, WarmPlatforms};
 
 pub use auth::HtpasswdFile;
 pub use hosted::Hosted;
@@ -69,6 +75,10 @@ pub struct Config {
     pub auth: Option<HtpasswdFile>,
     /// `hosted`: which repositories live here beside the mirrored ones, and who may write to them.
     pub hosted: Hosted,
+    /// `edge`: what the devices below need to start at all.
+    pub edge: Edge,
+    /// `warm`: what is fetched before anybody asks for it.
+    pub warm: Warm,
     /// `https_proxy`, `http_proxy` and `no_proxy` of the environment: how the upstream is reached.
     pub outgoing: OutgoingProxies,
 }
@@ -167,6 +177,7 @@ impl Config {
         let proxy = proxy::read(reader, from);
         let auth = auth::read(reader, from);
         let hosted = hosted::read(reader);
+        let (edge, warm) = (edge::read(reader), warm::read(reader));
         let scheme = proxy
             .as_ref()
             .and_then(|proxy| proxy.remote.as_ref())
@@ -181,6 +192,8 @@ impl Config {
             proxy,
             auth,
             hosted,
+            edge: edge?,
+            warm: warm?,
             outgoing,
         })
     }
