@@ -154,7 +154,14 @@ fn one_name(platform: &Platform) -> Platform {
 
 fn this_machine() -> Platform {
     let variant = if cfg!(target_arch = "arm") {
-        Some(if cfg!(target_feature = "v7") { "v7" } else { "v6" }.to_owned())
+        Some(
+            if cfg!(target_feature = "v7") {
+                "v7"
+            } else {
+                "v6"
+            }
+            .to_owned(),
+        )
     } else {
         None
     };
@@ -207,25 +214,59 @@ mod tests {
 
     #[test]
     fn a_machine_takes_the_image_that_containerd_would_take() {
-        let all = ["linux/amd64", "linux/arm/v6", "linux/arm/v7", "linux/arm64/v8", "linux/386"];
+        let all = [
+            "linux/amd64",
+            "linux/arm/v6",
+            "linux/arm/v7",
+            "linux/arm64/v8",
+            "linux/386",
+        ];
         for (machine, list, wanted) in [
             ("linux/amd64", &all[..], &["linux/amd64"][..]),
             ("linux/arm64", &all, &["linux/arm64/v8"]),
-            ("linux/arm64/v8", &["linux/arm64", "linux/arm/v7"], &["linux/arm64"]),
+            (
+                "linux/arm64/v8",
+                &["linux/arm64", "linux/arm/v7"],
+                &["linux/arm64"],
+            ),
             ("linux/aarch64", &all, &["linux/arm64/v8"]),
             ("linux/arm/v7", &all, &["linux/arm/v7"]),
             ("linux/arm", &all, &["linux/arm/v7"]),
             ("linux/armhf", &all, &["linux/arm/v7"]),
             ("linux/arm/v6", &all, &["linux/arm/v6"]),
-            ("linux/arm/v7", &["linux/arm", "linux/amd64"], &["linux/arm"]),
-            ("linux/arm/v7", &["linux/arm/v5", "linux/arm/v6"], &["linux/arm/v6"]),
+            (
+                "linux/arm/v7",
+                &["linux/arm", "linux/amd64"],
+                &["linux/arm"],
+            ),
+            (
+                "linux/arm/v7",
+                &["linux/arm/v5", "linux/arm/v6"],
+                &["linux/arm/v6"],
+            ),
             ("linux/arm/v6", &["linux/arm/v7"], &["no linux/arm/v6"]),
             ("linux/arm/v5", &["linux/arm/v6"], &["no linux/arm/v5"]),
-            ("linux/arm64", &["linux/amd64", "linux/arm/v7"], &["linux/arm/v7"]),
+            (
+                "linux/arm64",
+                &["linux/amd64", "linux/arm/v7"],
+                &["linux/arm/v7"],
+            ),
             ("linux/amd64", &["linux/386"], &["linux/386"]),
-            ("linux/amd64", &["linux/amd64/v2", "linux/amd64/v1"], &["linux/amd64/v1"]),
-            ("linux/amd64/v3", &["linux/amd64", "linux/amd64/v2"], &["linux/amd64/v2"]),
-            ("linux/amd64/v3", &["linux/amd64/v4", "linux/x86_64"], &["linux/x86_64"]),
+            (
+                "linux/amd64",
+                &["linux/amd64/v2", "linux/amd64/v1"],
+                &["linux/amd64/v1"],
+            ),
+            (
+                "linux/amd64/v3",
+                &["linux/amd64", "linux/amd64/v2"],
+                &["linux/amd64/v2"],
+            ),
+            (
+                "linux/amd64/v3",
+                &["linux/amd64/v4", "linux/x86_64"],
+                &["linux/x86_64"],
+            ),
             ("linux/386", &["linux/amd64", "linux/i386"], &["linux/i386"]),
             ("linux/amd64", &["windows/amd64"], &["no linux/amd64"]),
             ("linux/riscv64", &["linux/riscv64"], &["linux/riscv64"]),
@@ -238,7 +279,10 @@ mod tests {
     fn an_entry_that_names_no_platform_may_be_for_any_and_one_of_each_windows_is_taken() {
         assert_eq!(taken("linux/arm/v7", &["", "linux/amd64"]), ["any"]);
         assert_eq!(
-            taken("windows/amd64", &["windows/amd64@1", "windows/amd64@2", "windows/amd64@1"]),
+            taken(
+                "windows/amd64",
+                &["windows/amd64@1", "windows/amd64@2", "windows/amd64@1"]
+            ),
             ["windows/amd64@1", "windows/amd64@2"]
         );
     }

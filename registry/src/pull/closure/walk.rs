@@ -254,9 +254,8 @@ async fn links(manifest: Manifest) -> Option<ManifestLinks> {
 
 /// BuildKit lists attestations for a platform that no machine has, and says in annotations what they are of.
 fn is_attestation(child: &Descriptor) -> bool {
-    let is_for_none = |platform: &Platform| {
-        platform.os == "unknown" && platform.architecture == "unknown"
-    };
+    let is_for_none =
+        |platform: &Platform| platform.os == "unknown" && platform.architecture == "unknown";
     child.attests.is_some() || child.platform.as_ref().is_some_and(is_for_none)
 }
 
