@@ -28,6 +28,7 @@ use crate::repositories::Repositories;
 use crate::upstream::{
     Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
 };
+use crate::warm::{Warm, WarmOptions};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,19 @@ impl Server {
             incomplete: config.hosted.incomplete,
             deletes: config.storage.delete,
         });
+        let warm = Warm::start(WarmOptions {
+            pull: pull.clone(),
+            repositories: repositories.clone(),
+            storage: storage.clone(),
+            tasks: tasks.clone(),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            stop: stopping.gently.clone(),
+            edge: config.edge.clone(),
+            warm: config.warm.clone(),
+            time_zone: config.proxy.uplink.time_zone.clone(),
+        })
+        .await;
         let http = Http {
             health: health(&storage, &pull),
             repositories: repositories.clone(),
@@ -99,6 +113,7 @@ impl Server {
             settings: settings(config, pseudonym),
             about: about(config, budget, &clock),
             failures: Failures::default(),
+            warm,
         };
         let listening = listen(config, http, &stopping, &tasks).await?;
         let housekeeping = Housekeeping {

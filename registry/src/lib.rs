@@ -12,3 +12,4 @@ pub mod pull;
 pub mod push;
 pub mod repositories;
 pub mod upstream;
+pub mod warm;

@@ -28,6 +28,21 @@ pub struct Warm {
     pub holdback: bool,
 }
 
+#[cfg(test)]
+impl Default for Warm {
+    fn default() -> Self {
+        Self {
+            images: Vec::new(),
+            manifests: Vec::new(),
+            artifact: None,
+            platforms: WarmPlatforms::ThisMachine,
+            every: Duration::from_hours(1),
+            windows: Vec::new(),
+            holdback: false,
+        }
+    }
+}
+
 /// For which machines images are fetched ahead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WarmPlatforms {

@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
-use jiff::{Timestamp, Zoned};
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use crate::config::{RateWindow, TimeWindow};
 
