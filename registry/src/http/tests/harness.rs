@@ -21,7 +21,7 @@ use crate::http::{
 use crate::metrics::Metrics;
 use crate::pull::{LinkReport, LinkState, Pull, PullOptions, StaleTag};
 use crate::push::{Push, PushOptions};
-use crate::repositories::Repositories;
+use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
 use crate::upstream::{Upstream, UpstreamOptions};
 
 /// Nothing in these tests takes that long unless it hangs.
@@ -83,11 +83,11 @@ impl Running {
             Arc::new(Metrics::new()),
         );
         let http = Http {
-            repositories: Repositories::new(
-                upstream(setup.kind == Kind::Mirrors),
-                ["mirror.example"],
-                Vec::new(),
-            ),
+            repositories: Repositories::new(RepositoriesOptions {
+                upstream: upstream(setup.kind == Kind::Mirrors)
+                    .map(|upstream| Mirrored::new(upstream, ["mirror.example"])),
+                ..RepositoriesOptions::default()
+            }),
             pull: pull_from(&storage, &tasks, &metrics),
             push: Push::new(PushOptions {
                 storage: storage.clone(),
