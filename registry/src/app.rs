@@ -24,7 +24,7 @@ use crate::http::{
 use crate::metrics::Metrics;
 use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
-use crate::repositories::Repositories;
+use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
 use crate::upstream::{
     Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
 };
@@ -68,11 +68,11 @@ impl Server {
         let budget = budget(config, &clock, &tasks, &metrics);
         let upstream = upstream_of(config, &budget, &pseudonym)?;
         let storage = open_store(config, &clock).await?;
-        let repositories = Repositories::new(
-            upstream,
-            config.proxy.names(),
-            config.hosted.repositories.clone(),
-        );
+        let repositories = Repositories::new(RepositoriesOptions {
+            upstream: upstream.map(|upstream| Mirrored::new(upstream, config.proxy.names())),
+            hosted: config.hosted.repositories.clone(),
+            ..RepositoriesOptions::default()
+        });
         let pull = Pull::new(PullOptions {
             storage: storage.clone(),
             tasks: tasks.clone(),
@@ -326,8 +326,8 @@ fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
 }
 
 fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
-    if let Some(upstream) = repositories.upstream() {
-        pull.watch_link(upstream, stopping.gently.clone());
+    for upstream in repositories.upstreams() {
+        pull.watch_link(&upstream, stopping.gently.clone());
     }
 }
 

@@ -21,7 +21,7 @@ use crate::http::{
 use crate::metrics::Metrics;
 use crate::pull::{LinkReport, LinkState, Pull, PullOptions, StaleTag};
 use crate::push::{Push, PushOptions};
-use crate::repositories::Repositories;
+use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
 use crate::upstream::{Upstream, UpstreamOptions};
 use crate::warm::{Warm, WarmOptions};
 
@@ -83,11 +83,11 @@ impl Running {
             Stopping::default(),
             Arc::new(Metrics::new()),
         );
-        let repositories = Repositories::new(
-            upstream(setup.kind == Kind::Mirrors),
-            ["mirror.example"],
-            Vec::new(),
-        );
+        let repositories = Repositories::new(RepositoriesOptions {
+            upstream: upstream(setup.kind == Kind::Mirrors)
+                .map(|upstream| Mirrored::new(upstream, ["mirror.example"])),
+            ..RepositoriesOptions::default()
+        });
         let pull = pull_from(&storage, &tasks, &metrics);
         let http = Http {
             warm: Warm::start(WarmOptions::of_tests(&pull, &repositories, &tasks)).await,
