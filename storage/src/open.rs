@@ -24,6 +24,7 @@ use crate::{
     layout::Layout,
     memory::Memory,
     partial::claims::Claims,
+    pins::Pinned,
     uses::Uses,
     verify::Verifying,
 };
@@ -82,6 +83,7 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         index: Derived::new(index),
         memory: Memory::new(),
         leases: Leases::default(),
+        pinned: Pinned::default(),
         uses: Uses::default(),
         buffers: Arc::new(Buffers::default()),
         verifying: Verifying::default(),
