@@ -28,7 +28,7 @@ use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
 use crate::upstream::{
     Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
 };
-use crate::warm::{Warm, WarmOptions};
+use crate::warm::{Warm, WarmOptions, platforms_of};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,7 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
             downloading: downloading(config),
+            holdback: config.warm.holdback.then(|| platforms_of(&config.warm)),
             stop: stopping.gently.clone(),
         });
         watch_links(&pull, &repositories, &stopping);

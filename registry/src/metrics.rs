@@ -17,12 +17,12 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use counters::{
-    Counters, HostCounters, HostGauges, HostOutcomes, RequestCounters, UpstreamRequests,
+    Counters, Gauges, HostCounters, HostGauges, HostOutcomes, RequestCounters, UpstreamRequests,
     WriteCounters,
 };
 pub use labels::{
     Action, DownloadOutcome, Label, PassedThrough, ProbeOutcome, ResumedAfter, StatusLabel,
-    TagCheck, Unfinished, UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
+    TagCheck, Unfinished, UpstreamKind, UpstreamOutcome, WarmLabel, WriteOutcome, Written,
 };
 
 use crate::pull::{LinkState, Served};
@@ -117,7 +117,7 @@ metrics! {
         /// Pinned tags that are served although their upstream no longer has them.
         withdrawn_tags: Gauge = "withdrawn_tags", Gauge::default();
         /// Images that are wanted ahead, by how far they are.
-        warm_images: StateGauges = "warm_images", StateGauges::default();
+        warm_images: Gauges<WarmLabel> = "warm_images", Gauges::new("state");
         /// Images that are kept whatever happens.
         pinned_images: Gauge = "pinned_images", Gauge::default();
         /// Lists of images (deployment manifests, the artifact) that could not be read when they were last tried.

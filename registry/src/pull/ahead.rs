@@ -235,14 +235,16 @@ impl Ahead<'_> {
             if !is_subject(manifest.role) || self.parts().promotion.has_asked(&key) {
                 continue;
             }
-            match self.pull.referrers(&self.repository, &manifest.digest).await {
+            match self
+                .pull
+                .referrers(&self.repository, &manifest.digest)
+                .await
+            {
                 Ok(list) if !list.stale => {
                     self.parts().promotion.note_asked(key);
                     has_asked = true;
                 }
-                Ok(_) | Err(_)
-                    if self.parts().links.is_degraded(self.mirror.upstream.host()) =>
-                {
+                Ok(_) | Err(_) if self.parts().links.is_degraded(self.mirror.upstream.host()) => {
                     let error = self.parts().link_error(self.mirror.upstream.host());
                     return Err(Trouble::of_pull(error));
                 }

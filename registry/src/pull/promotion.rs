@@ -99,7 +99,8 @@ impl Promotion {
     pub(super) fn release(&self, key: &TagKey) -> bool {
         let mut held = self.held.lock();
         let was_held = held.remove(key).is_some();
-        self.held_gauge.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+        self.held_gauge
+            .set(i64::try_from(held.len()).unwrap_or(i64::MAX));
         was_held
     }
 
@@ -108,7 +109,8 @@ impl Promotion {
         let mut held = self.held.lock();
         let to = what.to;
         let before = held.insert(key, what);
-        self.held_gauge.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+        self.held_gauge
+            .set(i64::try_from(held.len()).unwrap_or(i64::MAX));
         before.is_none_or(|before| before.to != to)
     }
 
@@ -206,7 +208,9 @@ impl Pull {
         };
         let (of, tag) = (&key.0, &key.1);
         let repositories = self.parts.storage.repositories();
-        repositories.set_tag(of, tag, &now.digest, confirmed).await?;
+        repositories
+            .set_tag(of, tag, &now.digest, confirmed)
+            .await?;
         if promotion.hold_back(key.clone(), what) {
             tracing::info!(repository = %of, %tag, digest = %now.digest, %to, "tag has moved upstream; it is held back until all of the new image is here");
             self.protect_held();
@@ -231,7 +235,10 @@ impl Pull {
 
     /// What this tag will mean, if it is held back.
     pub fn held_back(&self, mirror: &Mirror, tag: &Tag) -> Option<Digest> {
-        let held = self.parts.promotion.get(&(mirror.name.clone(), tag.clone()))?;
+        let held = self
+            .parts
+            .promotion
+            .get(&(mirror.name.clone(), tag.clone()))?;
         Some(held.to)
     }
 
