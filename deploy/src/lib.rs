@@ -5,6 +5,7 @@
 
 mod finding;
 pub mod image;
+pub mod images;
 pub mod json;
 pub mod manifest;
 pub mod rewrite;
