@@ -28,11 +28,12 @@ use crate::http::{
 use crate::metrics::Metrics;
 use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
-use crate::repositories::Repositories;
+use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
 use crate::tls::{ServerTls, TlsSetupError};
 use crate::upstream::{
     Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
 };
+use crate::warm::{Warm, WarmOptions, platforms_of};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -80,11 +81,11 @@ impl Server {
         let bundle = certificates.bundle.clone();
         let upstream = upstream_of(config, &budget, &pseudonym, bundle)?;
         let storage = open_store(config, &clock).await?;
-        let repositories = Repositories::new(
-            upstream,
-            config.proxy.names(),
-            config.hosted.repositories.clone(),
-        );
+        let repositories = Repositories::new(RepositoriesOptions {
+            upstream: upstream.map(|upstream| Mirrored::new(upstream, config.proxy.names())),
+            hosted: config.hosted.repositories.clone(),
+            ..RepositoriesOptions::default()
+        });
         let pull = Pull::new(PullOptions {
             storage: storage.clone(),
             tasks: tasks.clone(),
@@ -93,6 +94,7 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
             downloading: downloading(config),
+            holdback: config.warm.holdback.then(|| platforms_of(&config.warm)),
             stop: stopping.gently.clone(),
         });
         watch_links(&pull, &repositories, &stopping);
@@ -102,6 +104,19 @@ impl Server {
             incomplete: config.hosted.incomplete,
             deletes: config.storage.delete,
         });
+        let warm = Warm::start(WarmOptions {
+            pull: pull.clone(),
+            repositories: repositories.clone(),
+            storage: storage.clone(),
+            tasks: tasks.clone(),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            stop: stopping.gently.clone(),
+            edge: config.edge.clone(),
+            warm: config.warm.clone(),
+            time_zone: config.proxy.uplink.time_zone.clone(),
+        })
+        .await;
         let http = Http {
             health: health(&storage, &pull, &certificates),
             repositories: repositories.clone(),
@@ -112,6 +127,7 @@ impl Server {
             settings: settings(config, pseudonym),
             about: about(config, budget, &clock),
             failures: Failures::default(),
+            warm,
         };
         let serving = certificates.server.clone();
         let listening = listen(config, http, serving, (&stopping, &tasks)).await?;
@@ -339,8 +355,8 @@ fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
 }
 
 fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
-    if let Some(upstream) = repositories.upstream() {
-        pull.watch_link(upstream, stopping.gently.clone());
+    for upstream in repositories.upstreams() {
+        pull.watch_link(&upstream, stopping.gently.clone());
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cistern_storage::{Clock, PartialBounds, Reserve, Storage, StorageError};
+use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,27 @@ const MOST_PARTIALS: usize = 1_000;
 /// ... and how long one that nobody goes on with, while its upstream could be asked.
 const PARTIALS_REST: Duration = Duration::from_hours(7 * 24);
 
+/// The upstreams, and whether each of them answered.
+struct Reachable(Vec<(String, bool)>);
+
+impl Reachable {
+    fn includes(&self, upstream: &str) -> bool {
+        self.0
+            .iter()
+            .any(|(name, is_reachable)| name == upstream && *is_reachable)
+    }
+
+    /// An unfinished download does not say whose it is, so its age counts only while all could be asked.
+    fn are_all(&self) -> bool {
+        self.away().next().is_none()
+    }
+
+    fn away(&self) -> impl Iterator<Item = &str> {
+        let away = self.0.iter().filter(|(_, is_reachable)| !is_reachable);
+        away.map(|(name, _)| name.as_str())
+    }
+}
+
 /// How long it was tried to go on with what is unfinished: only then does its age count. A restart begins to count anew, so
 /// that nothing is dropped that a dead link kept from being finished.
 #[derive(Default)]
@@ -38,7 +60,7 @@ struct Tried {
 }
 
 impl Tried {
-    /// The upstream was looked for, and was there or not; or nobody looked.
+    /// The upstreams were looked for, and were all there or not; or nobody looked.
     fn note(&mut self, is_reachable: Option<bool>) {
         let now = Instant::now();
         let before = self.looked.replace(now);
@@ -102,10 +124,12 @@ impl Housekeeping {
                 _ = flush.tick() => self.flush().await,
                 _ = expire.tick() => {
                     self.expire_pushes().await;
-                    let is_reachable = self.is_upstream_reachable(are_some_left).await;
-                    tried.note(is_reachable);
+                    let reachable = self.look(are_some_left).await;
+                    tried.note(reachable.as_ref().map(Reachable::are_all));
                     are_some_left = self.expire_partials(&tried).await;
-                    self.expire(is_reachable == Some(true)).await;
+                    if let Some(reachable) = reachable {
+                        self.expire(&reachable).await;
+                    }
                 }
             }
         }
@@ -128,13 +152,17 @@ impl Housekeeping {
         }
     }
 
-    /// Asks only when somebody wants to know.
-    async fn is_upstream_reachable(&self, are_partials_left: bool) -> Option<bool> {
-        let upstream = self.repositories.upstream()?;
-        if self.ttl.is_none() && !are_partials_left {
+    /// Which upstreams answer. Asks only when somebody wants to know.
+    async fn look(&self, are_partials_left: bool) -> Option<Reachable> {
+        let upstreams = self.repositories.upstreams();
+        if upstreams.is_empty() || (self.ttl.is_none() && !are_partials_left) {
             return None;
         }
-        Some(upstream.is_reachable().await)
+        let asked = upstreams.iter().map(|upstream| async move {
+            let is_reachable = upstream.is_reachable().await;
+            (upstream.host().to_owned(), is_reachable)
+        });
+        Some(Reachable(join_all(asked).await))
     }
 
     /// Whether some are left.
@@ -165,28 +193,24 @@ impl Housekeeping {
         }
     }
 
-    async fn expire(&self, is_reachable: bool) {
+    /// Drops what was not used, of the upstreams that answer: what cannot be fetched again is not dropped.
+    async fn expire(&self, reachable: &Reachable) {
         let Some(unused_since) = self.ttl.and_then(|ttl| self.clock.now().checked_sub(ttl)) else {
             return;
         };
-        // What cannot be fetched again is not dropped.
-        let Some(upstream) = self.repositories.upstream() else {
-            return;
-        };
-        if !is_reachable {
+        for upstream in reachable.away() {
             tracing::info!(
-                upstream = upstream.host(),
-                "nothing is expired while the upstream is unreachable"
+                upstream,
+                "nothing of it is expired while the upstream is unreachable"
             );
-            return;
         }
-        let is_mirror = |name: &cistern_oci::RepositoryName| {
+        let may_go = |name: &cistern_oci::RepositoryName| {
             matches!(
                 self.repositories.find(name, None, None),
-                Ok(Repository::Mirror(_))
+                Ok(Repository::Mirror(mirror)) if reachable.includes(mirror.upstream.host())
             )
         };
-        match self.storage.expire(unused_since, &is_mirror).await {
+        match self.storage.expire(unused_since, &may_go).await {
             Ok(expired) if expired.blobs + expired.manifests > 0 => {
                 self.metrics.evicted_bytes.inc_by(expired.bytes);
                 let (tags, manifests, blobs, bytes) = (
@@ -237,6 +261,7 @@ mod tests {
     use cistern_storage::Options;
 
     use super::*;
+    use crate::repositories::RepositoriesOptions;
 
     /// A clock that stands still.
     struct Stopped(SystemTime);
@@ -256,7 +281,7 @@ mod tests {
         let id = uploads.begin(&name, Algorithm::Sha256).await.unwrap();
         let at = |hours| Housekeeping {
             storage: storage.clone(),
-            repositories: Repositories::new(None, [], Vec::new()),
+            repositories: Repositories::new(RepositoriesOptions::default()),
             metrics: Arc::default(),
             clock: Arc::new(Stopped(
                 cistern_storage::SystemClock.now() + Duration::from_hours(hours),
@@ -311,7 +336,7 @@ mod tests {
             let later = cistern_storage::SystemClock.now() + Duration::from_hours(24 * days);
             let housekeeping = Housekeeping {
                 storage: storage.clone(),
-                repositories: Repositories::new(None, [], Vec::new()),
+                repositories: Repositories::new(RepositoriesOptions::default()),
                 metrics: Arc::default(),
                 clock: Arc::new(Stopped(later)),
                 ttl: None,

@@ -14,3 +14,4 @@ pub mod push;
 pub mod repositories;
 pub mod tls;
 pub mod upstream;
+pub mod warm;

@@ -1,13 +1,15 @@
-//! Which repository a name means: one that lives here, or a mirror of one elsewhere.
+//! Which repository a name means: one that lives here, or a mirror of one elsewhere, and at which of several upstreams.
 //!
 //! Everything later in a request reads the answer of [`Repositories::find`] and never the name that was asked for: the name
-//! in the store and the name at the upstream may differ from it (Docker Hub's `library/`).
+//! in the store and the name at the upstream may differ from it (Docker Hub's `library/`, a route's `rewrite`, an `ns`).
+//!
+//! **A name in the store means one repository of one registry.** Whatever is asked for, under which name and with which `ns`: the
+//! store's name that is answered means, asked for by itself, the same repository again. So no two share one, and what is kept
+//! in order by its name in the store is judged by the right upstream.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use cistern_oci::RepositoryName;
-use parking_lot::Mutex;
 
 use crate::chain::Asker;
 use crate::upstream::Upstream;
@@ -16,9 +18,19 @@ mod image_pattern;
 #[cfg(test)]
 mod lives_here;
 mod pattern;
+mod registries;
+mod route;
+mod strangers;
+#[cfg(test)]
+mod tests;
 
 pub use image_pattern::{ImagePattern, NotAnImagePattern};
 pub use pattern::{NamePattern, NotAPattern};
+pub use registries::{Mirrored, component};
+pub use route::{Route, RouteMatch};
+
+use registries::{Meaning, Registries};
+use strangers::Strangers;
 
 /// A repository as a request may use it.
 #[derive(Clone)]
@@ -77,7 +89,7 @@ impl Mirror {
     }
 }
 
-/// The `ns` of a request names a registry that is not mirrored here.
+/// The registry that was meant is not mirrored here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is not a repository of this registry: it does not mirror {namespace}")]
 pub struct NotMirrored {
@@ -87,46 +99,46 @@ pub struct NotMirrored {
     pub namespace: String,
 }
 
-/// The host of Docker Hub's registry.
-const DOCKER_HUB: &str = "registry-1.docker.io";
+/// What decides which repository a name means.
+#[derive(Default)]
+pub struct RepositoriesOptions {
+    /// The registry that is mirrored where no route says otherwise. None: what no route matches is hosted.
+    pub upstream: Option<Mirrored>,
+    /// Names that are mirrored from other registries, in the order of the configuration. Upstreams are told apart by
+    /// [`Upstream::host`]: equal ones are one.
+    pub routes: Vec<Route>,
+    /// The repositories that live here although there is an upstream.
+    pub hosted: Vec<NamePattern>,
+    /// Hosts that mean this registry itself, beside the one a caller used: `host`, with any port.
+    pub own_names: Vec<String>,
+}
 
 /// Decides what a repository name means.
 #[derive(Clone)]
 pub struct Repositories {
-    upstream: Option<Upstream>,
-    /// Lower-case host names, with and without port, that mean our upstream or ourselves.
-    names: Arc<[String]>,
-    hosted: Arc<[NamePattern]>,
-    docker_hub: bool,
+    registries: Arc<Registries>,
     strangers: Arc<Strangers>,
 }
 
-/// The registries that callers meant and that are not mirrored here: each is told to the operator once.
-#[derive(Default)]
-struct Strangers(Mutex<HashSet<String>>);
+// === impl RepositoriesOptions ===
 
-/// More are not told, since callers can make names up.
-const MOST_STRANGERS: usize = 32;
-/// No host has a longer name.
-const LONGEST_HOST: usize = 255;
+impl RepositoriesOptions {
+    /// Everything mirrors this registry, which clients call by these names.
+    pub fn mirror_of<'a>(upstream: Upstream, names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            upstream: Some(Mirrored::new(upstream, names)),
+            ..Self::default()
+        }
+    }
+}
+
+// === impl Repositories ===
 
 impl Repositories {
-    /// `upstream`: the one mirrored registry, or none, in which case every repository is hosted.
-    /// `names`: every host name, with and without port, that clients may mean by `ns`: the upstream's, its aliases, our own.
-    /// `hosted`: the repositories that live here although there is an upstream.
-    pub fn new<'a>(
-        upstream: Option<Upstream>,
-        names: impl IntoIterator<Item = &'a str>,
-        hosted: Vec<NamePattern>,
-    ) -> Self {
-        let docker_hub = upstream
-            .as_ref()
-            .is_some_and(|upstream| upstream.host() == DOCKER_HUB);
+    /// Without an upstream and without routes every repository is hosted.
+    pub fn new(options: RepositoriesOptions) -> Self {
         Self {
-            upstream,
-            names: names.into_iter().map(str::to_ascii_lowercase).collect(),
-            hosted: hosted.into(),
-            docker_hub,
+            registries: Arc::new(Registries::new(options)),
             strangers: Arc::default(),
         }
     }
@@ -134,103 +146,98 @@ impl Repositories {
     /// The repository that `name` means.
     ///
     /// `namespace` is the `ns` parameter (distribution-spec, "Registry Proxying"): the registry the client wanted when it was
-    /// sent here by a mirror setting. It is a key to look up, never an address to dial. `own_host` is the `Host` the client
-    /// used for us, which is a name of ours by definition.
+    /// sent here by a mirror setting. It is a key to look up, never an address to dial; then `name` is the name there. `own_host`
+    /// is the `Host` the client used for us, which is a name of ours by definition.
     pub fn find(
         &self,
         name: &RepositoryName,
         namespace: Option<&str>,
         own_host: Option<&str>,
     ) -> Result<Repository, NotMirrored> {
-        if let Some(namespace) = namespace
-            && !self.knows(namespace, own_host)
-        {
-            if let Some(upstream) = &self.upstream
-                && self.strangers.are_joined_by(namespace)
-            {
-                tracing::warn!(
-                    ns = namespace.escape_debug().to_string(),
-                    upstream = upstream.host(),
-                    "a caller asks for a registry that is not mirrored here; if it means the upstream, add it to proxy.aliases"
-                );
-            }
-            return Err(NotMirrored {
-                name: name.clone(),
-                namespace: namespace.to_owned(),
-            });
+        match namespace {
+            Some(namespace) if !self.is_ours(namespace, own_host) => self.find_at(name, namespace),
+            Some(_) | None => self.repository(self.registries.meaning(name)),
         }
-        // The name as it was sent: what lives here has no other, beside Docker Hub neither.
-        let upstream = match &self.upstream {
-            Some(upstream) if !self.hosts(name) => upstream,
-            Some(_) | None => return Ok(Repository::Hosted(Hosted { name: name.clone() })),
-        };
-        let name = if self.docker_hub {
-            with_library(name)
-        } else {
-            name.clone()
-        };
-        // One name in the store is one repository: `library/nginx` cannot live here while `nginx` is filled from there.
-        if self.hosts(&name) {
-            return Ok(Repository::Hosted(Hosted { name }));
+    }
+
+    /// The repository that an image of a deployment manifest means. `host` is the registry it names, with its port: `$upstream:443`
+    /// and every other placeholder, our own names and none at all mean us, as children ask us; the name of an upstream means
+    /// that one.
+    pub fn of_image(
+        &self,
+        host: Option<&str>,
+        name: &RepositoryName,
+    ) -> Result<Repository, NotMirrored> {
+        match host {
+            Some(host) if !host.starts_with(['$', '{']) => self.find(name, Some(host), None),
+            Some(_) | None => self.find(name, None, None),
         }
-        Ok(Repository::Mirror(Mirror {
-            name_there: name.clone(),
-            name,
-            upstream: upstream.clone(),
-        }))
+    }
+
+    fn find_at(&self, name: &RepositoryName, namespace: &str) -> Result<Repository, NotMirrored> {
+        if let Some(meaning) = self.registries.meaning_at(namespace, name) {
+            return self.repository(meaning);
+        }
+        if self.is_cache() && self.strangers.are_joined_by(namespace) {
+            let upstreams: Vec<_> = self.registries.all().map(Upstream::host).collect();
+            tracing::warn!(
+                ns = namespace.escape_debug().to_string(),
+                upstream = upstreams.join(", "),
+                "a caller asks for a registry that is not mirrored here; if it means the upstream, add it to proxy.aliases"
+            );
+        }
+        Err(NotMirrored {
+            name: name.clone(),
+            namespace: namespace.to_owned(),
+        })
+    }
+
+    fn repository(&self, meaning: Meaning) -> Result<Repository, NotMirrored> {
+        let there = match meaning {
+            Meaning::Hosted(name) => return Ok(Repository::Hosted(Hosted { name })),
+            Meaning::Mirror(there) => there,
+        };
+        match self.registries.stored(&there) {
+            Ok((name, upstream)) => Ok(Repository::Mirror(Mirror {
+                name,
+                name_there: there.name,
+                upstream: upstream.clone(),
+            })),
+            // So long a name that its host does not fit before it.
+            Err(host) => Err(NotMirrored {
+                name: there.name,
+                namespace: host.to_owned(),
+            }),
+        }
     }
 
     /// Whether the repository of this name lives here.
     pub fn hosts(&self, name: &RepositoryName) -> bool {
-        self.upstream.is_none() || self.hosted.iter().any(|pattern| pattern.matches(name))
+        matches!(self.registries.meaning(name), Meaning::Hosted(_))
     }
 
-    /// Whether this host is a name of the upstream or of this registry.
+    /// Whether this host is a name of an upstream or of this registry.
     pub fn knows(&self, namespace: &str, own_host: Option<&str>) -> bool {
+        self.is_ours(namespace, own_host) || self.registries.is_a_name(namespace)
+    }
+
+    /// Whether anything is mirrored at all.
+    pub fn is_cache(&self) -> bool {
+        self.registries.all().next().is_some()
+    }
+
+    /// The mirrored registries, each once: the one of `proxy.remoteurl` first, then those of the routes.
+    pub fn upstreams(&self) -> Vec<Upstream> {
+        self.registries.all().cloned().collect()
+    }
+
+    /// The route that a name takes when it is asked for without `ns`, as it was written: `azureiotedge-*`. None: it takes none.
+    pub fn route_of(&self, name: &RepositoryName) -> Option<&str> {
+        self.registries.route_of(name)
+    }
+
+    fn is_ours(&self, namespace: &str, own_host: Option<&str>) -> bool {
         own_host.is_some_and(|host| host.eq_ignore_ascii_case(namespace))
-            || self
-                .names
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(namespace))
-    }
-
-    /// The mirrored registry, if there is one.
-    pub fn upstream(&self) -> Option<&Upstream> {
-        self.upstream.as_ref()
-    }
-}
-
-impl Strangers {
-    /// Whether this is a new one, and worth telling.
-    fn are_joined_by(&self, namespace: &str) -> bool {
-        let mut known = self.0.lock();
-        namespace.len() <= LONGEST_HOST
-            && known.len() < MOST_STRANGERS
-            && known.insert(namespace.to_ascii_lowercase())
-    }
-}
-
-/// Docker Hub keeps its official images below `library/`; some clients leave that out when they pull through a mirror.
-fn with_library(name: &RepositoryName) -> RepositoryName {
-    if name.as_str().contains('/') {
-        return name.clone();
-    }
-    format!("library/{name}")
-        .parse()
-        .unwrap_or_else(|_| name.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_registry_that_is_not_mirrored_is_told_once_and_made_up_names_end() {
-        let strangers = Strangers::default();
-        assert!(strangers.are_joined_by("quay.example"));
-        assert!(!strangers.are_joined_by("QUAY.example"));
-        assert!(!strangers.are_joined_by(&"x".repeat(300)));
-        let told = (0..1000).filter(|name: &u32| strangers.are_joined_by(&name.to_string()));
-        assert_eq!(told.count(), MOST_STRANGERS - 1);
+            || self.registries.is_own_name(namespace)
     }
 }

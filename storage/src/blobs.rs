@@ -4,6 +4,7 @@ use std::{
     fmt,
     path::Path,
     sync::{Arc, atomic::Ordering},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -150,6 +151,15 @@ impl Blobs {
                 core.remove_blob(&digest)
             })
             .await
+    }
+
+    /// When this digest was last used, as far as that is known.
+    pub async fn last_used(&self, digest: Digest) -> Option<SystemTime> {
+        let used = self.core.off(move |core| {
+            let noted = core.uses.used(&digest);
+            Ok(noted.or_else(|| core.index.used(&digest)))
+        });
+        used.await.ok().flatten()
     }
 
     /// Remembers that this digest was used now. Memory only; written in batches.

@@ -24,6 +24,7 @@ use crate::{
     layout::{Layout, flat},
     memory::Memory,
     partial::claims::Claims,
+    pins::Pinned,
     uses::Uses,
     verify::Verifying,
 };
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) index: Derived,
     pub(crate) memory: Memory,
     pub(crate) leases: Leases,
+    /// What must stay.
+    pub(crate) pinned: Pinned,
     pub(crate) uses: Uses,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) verifying: Verifying,

@@ -12,6 +12,8 @@ use crate::{StorageError, core::Core, index::ManifestRecord, repositories::TagLo
 
 use std::sync::Arc;
 
+pub(crate) mod pinned;
+
 /// What one round of [`crate::Storage::expire`] dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
@@ -39,14 +41,14 @@ pub(crate) struct Round {
     pub(crate) expired: Expired,
 }
 
-type Held = Vec<(RepositoryName, Digest, ManifestRecord)>;
+pub(crate) type Held = Vec<(RepositoryName, Digest, ManifestRecord)>;
 
 impl Round {
     pub(crate) fn run(mut self) -> Result<Expired, StorageError> {
         self.core.writable()?;
         self.core.write_uses();
-        let manifests = self.manifests()?;
-        let kept = self.kept(&manifests);
+        let manifests = all_manifests(&self.core, self.dropping.iter().chain(&self.keeping))?;
+        let kept = self.kept(&manifests)?;
         let mut dropped = HashSet::new();
         for (of, digest, _) in manifests {
             if self.dropping.binary_search(&of).is_ok()
@@ -61,24 +63,9 @@ impl Round {
         Ok(self.expired)
     }
 
-    /// Every manifest of every repository.
-    fn manifests(&self) -> Result<Held, StorageError> {
-        for of in self.dropping.iter().chain(&self.keeping) {
-            self.core.index_manifests(of, || true)?;
-        }
-        let mut found: Held = Vec::new();
-        loop {
-            let after = found.last().map(|(of, digest, _)| (of, digest));
-            let page = self.core.index.manifests(after, PAGE);
-            if page.is_empty() {
-                return Ok(found);
-            }
-            found.extend(page);
-        }
-    }
-
-    /// The digests that stay: of used manifests, of those of repositories that may not drop, and of all that these name.
-    fn kept(&self, manifests: &Held) -> HashSet<Digest> {
+    /// The digests that stay: of used manifests, of those of repositories that may not drop, of what is pinned, and of all that
+    /// these name.
+    fn kept(&self, manifests: &Held) -> Result<HashSet<Digest>, StorageError> {
         let mut records: HashMap<&Digest, &ManifestRecord> = HashMap::new();
         let mut waiting: Vec<Digest> = Vec::new();
         for (of, digest, record) in manifests {
@@ -87,6 +74,11 @@ impl Round {
                 waiting.push(*digest);
             }
         }
+        let pinned = pinned::Pinned {
+            core: &self.core,
+            tag_locks: &self.tag_locks,
+        };
+        waiting.extend(pinned.all(manifests)?);
         let mut kept = HashSet::new();
         while let Some(digest) = waiting.pop() {
             if kept.insert(digest)
@@ -95,7 +87,7 @@ impl Round {
                 waiting.extend(record.named().map(|named| named.digest));
             }
         }
-        kept
+        Ok(kept)
     }
 
     /// Whether a digest was used since or is held just now. One of which that is not known, as in an index made anew, counts as
@@ -187,5 +179,24 @@ impl Round {
     }
 }
 
+/// Every manifest of these repositories, which are all there are.
+pub(crate) fn all_manifests<'all>(
+    core: &Core,
+    repositories: impl Iterator<Item = &'all RepositoryName>,
+) -> Result<Held, StorageError> {
+    for of in repositories {
+        core.index_manifests(of, || true)?;
+    }
+    let mut found: Held = Vec::new();
+    loop {
+        let after = found.last().map(|(of, digest, _)| (of, digest));
+        let page = core.index.manifests(after, PAGE);
+        if page.is_empty() {
+            return Ok(found);
+        }
+        found.extend(page);
+    }
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

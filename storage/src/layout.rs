@@ -12,6 +12,8 @@
 //! cistern/uploads/<id>/data                        the bytes so far of a push that is under way
 //! cistern/uploads/<id>/about                       whose push it is, and when it began
 //! cistern/quarantine/<alg>-<hex>.<n>               blobs whose bytes proved damaged, a bounded number
+//! cistern/pins/<hex>.pin                          an image that must stay
+//! cistern/pins/<hex>.list                         the images that a list last named
 //! cistern/revisions/<name>/_revisions/<alg>/<hex>  media types that the manifest's own bytes do not tell
 //! cistern/listings/<name>/_listings/<kind>         what upstreams listed
 //! cistern/scheduler-state.json                     Distribution's expiry plan, moved aside
@@ -203,6 +205,15 @@ impl Layout {
 
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.own.join("quarantine")
+    }
+
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.own.join("pins")
+    }
+
+    /// A pin or a list, by the name of its file.
+    pub(crate) fn pin(&self, name: &str) -> PathBuf {
+        self.pins().join(name)
     }
 
     /// The directory of the media types of a repository.

@@ -29,8 +29,10 @@ mod open;
 mod options;
 mod partial;
 mod piece;
+mod pins;
 mod promise;
 mod pump;
+mod purge;
 mod reading;
 mod rebuild;
 mod recovery;
@@ -61,6 +63,8 @@ pub use crate::{
     options::{Options, Reserve},
     partial::{Dropped, Partial, PartialBounds},
     piece::{FilePiece, Piece},
+    pins::{ImageKey, Pin, Pins},
+    purge::Purged,
     repositories::{Checked, Referrer, Repositories, TagRecord},
     room::Room,
     storage::Storage,

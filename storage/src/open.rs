@@ -27,6 +27,7 @@ use crate::{
     layout::Layout,
     memory::Memory,
     partial::claims::Claims,
+    pins::Pinned,
     uses::Uses,
     verify::Verifying,
 };
@@ -85,6 +86,7 @@ pub(crate) fn open(options: Options) -> Result<Core, OpenError> {
         index: Derived::new(index),
         memory: Memory::new(),
         leases: Leases::default(),
+        pinned: Pinned::default(),
         uses: Uses::default(),
         buffers: Arc::new(Buffers::default()),
         verifying: Verifying::default(),

@@ -8,18 +8,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use cistern_oci::{Algorithm, Digest, RepositoryName};
+use cistern_oci::{Algorithm, Digest, Reference, RepositoryName};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Blobs, Expired, Leases, Listing, OpenError, Options, Repositories, Room, StorageError, Uploads,
-    core::Core, expire::Round, new_file::NewFile, open, rebuild,
+    Blobs, Expired, Leases, Listing, OpenError, Options, Pins, Purged, Repositories, Room,
+    StorageError, Uploads, core::Core, expire::Round, new_file::NewFile, open, purge::Purge,
+    rebuild,
 };
 
 struct Parts {
     blobs: Blobs,
     repositories: Repositories,
     uploads: Uploads,
+    pins: Pins,
     core: Arc<Core>,
 }
 
@@ -32,7 +34,8 @@ pub struct Storage {
 impl Storage {
     /// Opens the store at `options.root`. Never walks it: what the index does not know yet is found when it is asked for.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let core = match tokio::task::spawn_blocking(move || open::open(options)).await {
+        let opening = move || open::open(options).inspect(Core::load_pins);
+        let core = match tokio::task::spawn_blocking(opening).await {
             Ok(core) => Arc::new(core?),
             Err(error) => return Err(OpenError::Interrupted(error.to_string())),
         };
@@ -41,12 +44,13 @@ impl Storage {
             core.tasks.spawn_blocking(move || sweeping.sweep());
         }
         let (blobs, repositories) = (Blobs::new(&core), Repositories::new(&core));
-        let uploads = Uploads::new(&core);
+        let (uploads, pins) = (Uploads::new(&core), Pins::new(&core));
         Ok(Self {
             parts: Arc::new(Parts {
                 blobs,
                 repositories,
                 uploads,
+                pins,
                 core,
             }),
         })
@@ -67,7 +71,12 @@ impl Storage {
         &self.parts.uploads
     }
 
-    /// What is being read, grown or pinned just now.
+    /// What must stay.
+    pub fn pins(&self) -> &Pins {
+        &self.parts.pins
+    }
+
+    /// What is being read or grown just now.
     pub fn leases(&self) -> &Leases {
         &self.parts.core.leases
     }
@@ -176,6 +185,21 @@ impl Storage {
                 }
                 .run()
             })
+            .await
+    }
+
+    /// Removes an image of a mirrored repository: the tag, and of what it consists of all that no other image here needs. What
+    /// is pinned or held just now stays. `None`: there is no such image.
+    pub async fn purge(
+        &self,
+        of: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Purged>, StorageError> {
+        let (of, reference) = (of.clone(), reference.clone());
+        let tag_locks = self.repositories().tag_locks();
+        self.parts
+            .core
+            .off(move |core| Purge::new(core, &tag_locks, of).run(&reference))
             .await
     }
 

@@ -21,6 +21,9 @@ pub struct Descriptor {
     /// Where else the content may be fetched; layers that registries must not distribute carry such
     /// addresses.
     pub urls: Vec<String>,
+    /// The manifest that this one attests something of, in an index that BuildKit wrote: it is listed among the images without
+    /// being one (BuildKit, docs/attestations/attestation-storage.md).
+    pub attests: Option<Digest>,
 }
 
 impl Descriptor {
@@ -29,6 +32,7 @@ impl Descriptor {
     pub(crate) fn read(raw: &RawValue) -> Option<Self> {
         let (mut media_type, mut digest, mut size) = (None, None, None);
         let (mut artifact_type, mut platform, mut urls) = (None, None, Vec::new());
+        let mut attests = None;
         json::members(raw.get(), |name, value| match name {
             "mediaType" => media_type = json::text(value),
             "digest" => digest = json::text(value).and_then(|text| text.parse().ok()),
@@ -36,6 +40,7 @@ impl Descriptor {
             "artifactType" => artifact_type = json::text(value),
             "platform" => platform = Platform::read(value),
             "urls" => urls = json::list(value, json::text),
+            "annotations" => attests = attested(value),
             _ => {}
         })
         .ok()?;
@@ -46,6 +51,20 @@ impl Descriptor {
             artifact_type,
             platform,
             urls,
+            attests,
         })
     }
+}
+
+/// What the annotations of an attestation name.
+fn attested(annotations: &RawValue) -> Option<Digest> {
+    let (mut kind, mut digest) = (None, None);
+    json::members(annotations.get(), |name, value| match name {
+        "vnd.docker.reference.type" => kind = json::text(value),
+        "vnd.docker.reference.digest" => digest = json::text(value),
+        _ => {}
+    })
+    .ok()?;
+    kind.filter(|kind| kind == "attestation-manifest")?;
+    digest?.parse().ok()
 }

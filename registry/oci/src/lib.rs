@@ -38,7 +38,7 @@ pub use json::nesting;
 pub use manifest::{MANIFEST_SIZE_LIMIT, Manifest, WrongDigest};
 pub use manifest_links::{ManifestError, ManifestKind, ManifestLinks};
 pub use media_type::{MANIFEST_ACCEPT, MediaType};
-pub use platform::Platform;
+pub use platform::{NotAPlatform, Platform};
 pub use range_header::RangeHeader;
 pub use range_request::{NotSatisfiable, RangeRequest};
 pub use reference::{Reference, ReferenceError};

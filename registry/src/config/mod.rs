@@ -7,6 +7,7 @@ mod address;
 mod auth;
 mod credentials;
 mod duration;
+mod edge;
 mod environment;
 mod finding;
 mod hosted;
@@ -27,8 +28,10 @@ mod size;
 mod source;
 mod storage;
 mod survey;
+mod time_window;
 mod tls;
 mod uplink;
+mod warm;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -42,6 +45,7 @@ use source::Source;
 pub use address::{ListenAddress, ListenHost};
 pub use credentials::{CredentialText, Credentials, Secret};
 pub use duration::written as written_duration;
+pub use edge::Edge;
 pub use finding::{ConfigErrors, Finding, Place, Severity, counted};
 pub use http::{Http, MetricsAt};
 pub use iotedge::{IotEdge, Workload};
@@ -52,8 +56,10 @@ pub use rate::RateWindow;
 pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
 pub use storage::{Reserve, Storage};
+pub use time_window::TimeWindow;
 pub use tls::{CertificateFrom, ClientCertificate, MinimumTls, Tls};
 pub use uplink::{ClientIdentity, Exec, Uplink};
+pub use warm::{Warm, WarmPlatforms};
 
 pub use auth::HtpasswdFile;
 pub use hosted::Hosted;
@@ -77,6 +83,10 @@ pub struct Config {
     pub auth: Option<HtpasswdFile>,
     /// `hosted`: which repositories live here beside the mirrored ones, and who may write to them.
     pub hosted: Hosted,
+    /// `edge`: what the devices below need to start at all.
+    pub edge: Edge,
+    /// `warm`: what is fetched before anybody asks for it.
+    pub warm: Warm,
     /// `https_proxy`, `http_proxy` and `no_proxy` of the environment: how the upstream is reached.
     pub outgoing: OutgoingProxies,
 }
@@ -178,6 +188,7 @@ impl Config {
         let proxy = proxy::read(reader, from);
         let auth = auth::read(reader, from);
         let hosted = hosted::read(reader);
+        let (edge, warm) = (edge::read(reader), warm::read(reader));
         let scheme = proxy
             .as_ref()
             .and_then(|proxy| proxy.remote.as_ref())
@@ -194,6 +205,8 @@ impl Config {
             proxy,
             auth,
             hosted,
+            edge: edge?,
+            warm: warm?,
             outgoing,
         })
     }

@@ -5,21 +5,16 @@ use std::num::NonZeroU64;
 
 use super::reader::Problem;
 use super::size;
+use super::time_window::TimeWindow;
 
-/// A time of the week at which the link may be used at another rate. Times are those of `proxy.timezone`.
+/// A time of the week at which the link may be used at another rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateWindow {
-    /// The days on which it begins, Monday first.
-    pub days: [bool; 7],
-    /// Minutes after midnight at which it begins.
-    pub from: u16,
-    /// Minutes after midnight at which it ends; before or at `from`: on the next day.
-    pub to: u16,
+    /// When.
+    pub time: TimeWindow,
     /// Bytes per second. None: no limit.
     pub rate: Option<NonZeroU64>,
 }
-
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Parses a rate: bytes per second with a unit, or `unlimited`.
 pub(super) fn parse(text: &str) -> Result<Option<NonZeroU64>, Problem> {
@@ -49,73 +44,18 @@ pub(super) fn window(text: &str) -> Result<RateWindow, Problem> {
         )
     };
     let words: Vec<&str> = text.split_whitespace().collect();
-    let (days, times, rate) = match *words.as_slice() {
-        [times, rate] => ([true; 7], times, rate),
-        [days, times, rate] => {
-            let days = days_of(days).ok_or_else(|| wrong("days are Mon to Sun"))?;
-            (days, times, rate)
-        }
-        _ => return Err(wrong("it has two or three words")),
+    let Some((rate, time)) = words.split_last().filter(|(_, time)| !time.is_empty()) else {
+        return Err(wrong("it has two or three words"));
     };
-    let span = times
-        .split_once('-')
-        .and_then(|(from, to)| Some((minutes(from)?, minutes(to)?)));
-    let (from, to) = span.ok_or_else(|| wrong("times are written 06:00-18:00"))?;
     Ok(RateWindow {
-        days,
-        from: from % (24 * 60),
-        to,
+        time: TimeWindow::read(time).map_err(wrong)?,
         rate: parse(rate)?,
     })
 }
 
-/// `Mon`, `Mon-Fri`, `Sat+Sun`; a span may go round the end of the week.
-fn days_of(text: &str) -> Option<[bool; 7]> {
-    let mut days = [false; 7];
-    for part in text.split('+') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (mut day, last) = (day_of(first)?, day_of(last)?);
-        loop {
-            *days.get_mut(day)? = true;
-            if day == last {
-                break;
-            }
-            day = (day + 1) % 7;
-        }
-    }
-    Some(days)
-}
-
-fn day_of(text: &str) -> Option<usize> {
-    DAYS.iter().position(|day| day.eq_ignore_ascii_case(text))
-}
-
-/// Minutes after midnight; 24:00 is the end of the day.
-fn minutes(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let is_number = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(hours) || !is_number(minutes) {
-        return None;
-    }
-    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (minutes < 60 && (hours < 24 || (hours == 24 && minutes == 0))).then_some(hours * 60 + minutes)
-}
-
 impl fmt::Display for RateWindow {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days: Vec<&str> = DAYS
-            .iter()
-            .zip(self.days)
-            .filter_map(|(day, is_meant)| is_meant.then_some(*day))
-            .collect();
-        let clock = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-        write!(
-            out,
-            "{} {}-{}",
-            days.join("+"),
-            clock(self.from),
-            clock(self.to)
-        )
+        self.time.fmt(out)
     }
 }
 
@@ -138,13 +78,14 @@ mod tests {
     #[test]
     fn windows_are_read() {
         let read = window("Mon-Fri 06:00-18:00 500kB").unwrap();
-        assert_eq!((read.from, read.to), (360, 1080));
-        assert_eq!(read.days, [true, true, true, true, true, false, false]);
+        assert_eq!((read.time.from, read.time.to), (360, 1080));
+        assert_eq!(read.time.days, [true, true, true, true, true, false, false]);
         assert_eq!(read.rate, NonZeroU64::new(500_000));
         let night = window("sat-mon+wed 22:00-05:30 unlimited").unwrap();
-        assert_eq!((night.from, night.to, night.rate), (1320, 330, None));
-        assert_eq!(night.days, [true, false, true, false, false, true, true]);
-        assert_eq!(window("00:00-24:00 1MB").unwrap().to, 1440);
+        let time = night.time;
+        assert_eq!((time.from, time.to, night.rate), (1320, 330, None));
+        assert_eq!(time.days, [true, false, true, false, false, true, true]);
+        assert_eq!(window("00:00-24:00 1MB").unwrap().time.to, 1440);
     }
 
     #[test]

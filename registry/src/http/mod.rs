@@ -43,6 +43,7 @@ use crate::metrics::Metrics;
 use crate::pull::Pull;
 use crate::push::Push;
 use crate::repositories::Repositories;
+use crate::warm::Warm;
 
 /// The target of the access log's lines, by which whoever formats the log knows them.
 pub(crate) const ACCESS: &str = "cistern::access";
@@ -67,6 +68,8 @@ pub struct Http {
     pub about: admin::About,
     /// The requests that failed of late.
     pub failures: Failures,
+    /// What is fetched before anybody asks.
+    pub warm: Warm,
 }
 
 /// What `config.yml` says about answers and sockets (`http.*` and `log.accesslog`).

@@ -82,8 +82,7 @@ impl Checker<'_> {
                 }
                 let ask = || task.resolve(&tag, record.as_ref());
                 let outcome = task.over_a_link(ask).await;
-                task.conclude(&tag, record.as_ref(), &outcome).await;
-                outcome
+                task.concluded(&tag, record.as_ref(), outcome).await
             })
     }
 

@@ -3,11 +3,13 @@
 //! This room knows `storage` and `upstream`. It must not know axum, status codes or header names: it answers in the words of
 //! what was asked for, and `http` translates.
 
+mod ahead;
 mod answers;
 mod attachments;
 mod blobs;
 mod body;
 mod check;
+mod closure;
 mod cold;
 mod crowd;
 mod download;
@@ -22,7 +24,9 @@ mod links;
 mod manifests;
 mod pass_through;
 mod patience;
+mod platforms;
 mod prober;
+mod promotion;
 mod read_ahead;
 mod referrers;
 mod remembered;
@@ -45,12 +49,15 @@ use tokio_util::task::TaskTracker;
 
 pub use cistern_storage::{FilePiece, Piece};
 
+pub use self::ahead::{LookedUp, Trouble};
 pub use self::answers::{CatalogPage, FoundManifest, OpenedBlob, Served, TagPage, Want};
 pub use self::body::{BlobBody, BodyBroke};
+pub use self::closure::{Closure, ClosureBlob, ClosureManifest, ManifestRole};
 pub use self::error::{Asked, PullError};
 pub use self::explain::{BlobPlace, Explanation, ImageBlob, ImageManifest, KnownTag, Outlook};
 pub use self::freshness::{Freshness, TagPolicy, judge};
 pub use self::links::{LinkReport, LinkState, Links};
+pub use self::platforms::Platforms;
 pub use self::referrers::ReferrerList;
 pub use self::stale::StaleTag;
 pub use self::status::DownloadReport;
@@ -62,6 +69,7 @@ use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
 use self::hold::Hold;
+use self::promotion::Promotion;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
 use self::revalidate::UsedTags;
@@ -87,6 +95,8 @@ pub struct PullOptions {
     pub check_deadline: Duration,
     /// How blobs are downloaded.
     pub downloading: Downloading,
+    /// The machines for which an image has to be here before a pinned tag moves to it (`warm.holdback`). None: tags move at once.
+    pub holdback: Option<Platforms>,
     /// Cancelled when the server begins to stop: what nobody waits for is not gone on with.
     pub stop: CancellationToken,
 }
@@ -113,6 +123,7 @@ impl PullOptions {
                 hold_limit: 100,
                 read_ahead: false,
             },
+            holdback: None,
             stop: CancellationToken::new(),
         }
     }
@@ -163,6 +174,7 @@ pub(crate) struct Parts {
     stale: StaleTags,
     used_tags: UsedTags,
     cold: ColdWaits,
+    promotion: Promotion,
     fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
     fresh_referrers: Cache<DigestKey, Arc<[Referrer]>>,
     refused_tags: Remembered<TagKey>,
@@ -226,6 +238,7 @@ impl Pull {
             policy,
             check_deadline,
             downloading,
+            holdback,
             stop,
         } = options;
         let fresh_listings = Cache::builder()
@@ -254,6 +267,11 @@ impl Pull {
             checked: Cache::new(CHECKED_TAGS),
             used_tags: UsedTags::new(),
             cold: ColdWaits::default(),
+            promotion: Promotion::new(
+                holdback,
+                metrics.held_back_tags.clone(),
+                metrics.withdrawn_tags.clone(),
+            ),
             fresh_listings,
             fresh_referrers,
             refused_tags: Remembered::new(),

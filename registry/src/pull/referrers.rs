@@ -151,6 +151,24 @@ impl Referrers<'_> {
         }
     }
 
+    /// What is known to refer to this manifest, and how long each is, without asking anybody.
+    pub(super) async fn known_here(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Vec<(Digest, Option<u64>)>, PullError> {
+        let list = match repository {
+            Repository::Hosted(hosted) => {
+                Entries::Held(Held::find(self.parts, &hosted.name, *subject).await?)
+            }
+            Repository::Mirror(mirror) => match self.known(mirror, subject).await? {
+                Some(known) => known.list,
+                None => return Ok(Vec::new()),
+            },
+        };
+        Ok(list.digests())
+    }
+
     /// The last list; else what the tag of the list was when its upstream was last heard; else the referrers held here.
     async fn known(&self, mirror: &Mirror, subject: &Digest) -> Result<Option<Known>, PullError> {
         let told = |list| Known {

@@ -7,7 +7,11 @@ fn repositories(upstream: Option<&str>, hosted: &[&str]) -> Repositories {
     let upstream =
         upstream.map(|url| Upstream::new(UpstreamOptions::new(url.parse().unwrap())).unwrap());
     let hosted = hosted.iter().map(|text| text.parse().unwrap()).collect();
-    Repositories::new(upstream, ["up.example"], hosted)
+    Repositories::new(RepositoriesOptions {
+        upstream: upstream.map(|upstream| Mirrored::new(upstream, ["up.example"])),
+        hosted,
+        ..RepositoriesOptions::default()
+    })
 }
 
 /// Whether it lives here, and its name in the store.

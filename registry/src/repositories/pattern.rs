@@ -22,6 +22,16 @@ impl NamePattern {
         self.0.bytes().all(|byte| byte == b'*')
     }
 
+    /// How many of its characters are no stars.
+    pub fn literals(&self) -> usize {
+        self.0.bytes().filter(|byte| *byte != b'*').count()
+    }
+
+    /// What stands before its first star.
+    pub fn start(&self) -> &str {
+        self.0.split('*').next().unwrap_or_default()
+    }
+
     /// Whether the name is one of these.
     pub fn matches(&self, name: &RepositoryName) -> bool {
         fits(&self.0, name.as_str())

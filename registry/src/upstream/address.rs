@@ -58,6 +58,14 @@ impl Address {
         &self.label
     }
 
+    /// Host, port and prefix: no two registries have the same.
+    pub(super) fn name(&self) -> Arc<str> {
+        match self.base.path().trim_end_matches('/') {
+            "" => Arc::clone(&self.label),
+            prefix => format!("{}{prefix}", self.label).into(),
+        }
+    }
+
     /// What credential helpers know it as.
     pub(super) fn server(&self) -> &str {
         if self.is_hub { HUB_SERVER } else { &self.label }

@@ -24,6 +24,7 @@ use crate::chain::Asker;
 #[derive(Clone)]
 pub struct Upstream {
     addresses: Arc<Addresses>,
+    called: Arc<str>,
 }
 
 /// What an upstream says about a manifest without being asked for all of it.
@@ -99,8 +100,13 @@ impl Upstream {
         let others = settings.0.alternates.iter();
         let others = others.map(|url| settings.alternate(url));
         let others = others.collect::<Result<_, _>>()?;
+        let called = match &settings.0.called {
+            Some(called) => called.as_str().into(),
+            None => first.address.name(),
+        };
         Ok(Self {
             addresses: Arc::new(Addresses::new(first, others)),
+            called,
         })
     }
 
@@ -113,6 +119,7 @@ impl Upstream {
         }
         Self {
             addresses: Arc::new(self.addresses.asked_by(asker)),
+            called: Arc::clone(&self.called),
         }
     }
 
@@ -127,9 +134,15 @@ impl Upstream {
         address.is_cistern.load(Ordering::Relaxed)
     }
 
-    /// The host, with its port where it is not the scheme's own, for messages: `mcr.microsoft.com`, `127.0.0.2:5001`. Of
-    /// several addresses it is the first's: one upstream has one name.
+    /// What it is called, in messages and wherever upstreams are told apart: the host, with its port where it is not the scheme's own,
+    /// and the prefix of its paths if it has one: `mcr.microsoft.com`, `127.0.0.2:5001`. Of several addresses it is the
+    /// first's: one upstream has one name.
     pub fn host(&self) -> &str {
+        &self.called
+    }
+
+    /// The host alone, with its port where it is not the scheme's own: what the first address is dialled at.
+    pub fn authority(&self) -> &str {
         self.addresses.first().address.label()
     }
 

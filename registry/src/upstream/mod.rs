@@ -39,5 +39,5 @@ pub use client::{
 pub use error::{Fault, LinkFault, Said, UpstreamError, UpstreamSetupError};
 pub use heard::Heard;
 pub use options::{ClientIdentity, Timeouts, UpstreamOptions};
-pub use rates::{RateNow, Rates};
+pub use rates::{RateNow, Rates, is_any_open};
 pub use referrers::{Referrer, ReferrersAnswer, read_referrers};

@@ -16,6 +16,8 @@ use crate::edge::TrustBundle;
 pub struct UpstreamOptions {
     /// `http(s)://host[:port][/prefix]`; the registry's API is expected at `…/prefix/v2/`. Without user and password.
     pub url: Url,
+    /// What it is called where host and prefix do not tell it from another upstream ([`Upstream::host`](super::Upstream::host)).
+    pub called: Option<String>,
     /// Other addresses of the same registry, asked in this order where the one before does not answer. Listing one is leave
     /// to show it the credentials.
     pub alternates: Vec<Url>,
@@ -83,6 +85,7 @@ impl UpstreamOptions {
     pub fn new(url: Url) -> Self {
         Self {
             url,
+            called: None,
             alternates: Vec::new(),
             credentials: CredentialSource::None,
             ca_files: Vec::new(),

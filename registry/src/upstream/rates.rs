@@ -3,10 +3,10 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
-use crate::config::RateWindow;
+use crate::config::{RateWindow, TimeWindow};
 
 /// The rates of the link over the week: `proxy.rate`, `proxy.ratewindows` and `proxy.timezone`.
 #[derive(Clone, Debug)]
@@ -61,9 +61,7 @@ impl Rates {
             return outside;
         };
         let local = now.to_zoned(self.time_zone.clone());
-        let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or_default();
-        let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute()));
-        let minute = minute.unwrap_or_default();
+        let (day, minute) = day_and_minute(&local);
         let seconds = u64::try_from(local.second()).unwrap_or_default();
         let nanoseconds = u64::try_from(local.subsec_nanosecond()).unwrap_or_default();
         let gone = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
@@ -71,7 +69,7 @@ impl Rates {
         let window = self
             .windows
             .iter()
-            .find(|window| is_open(window, day, minute));
+            .find(|window| window.time.is_open(day, minute));
         match window {
             Some(window) => RateNow {
                 rate: window.rate,
@@ -86,13 +84,20 @@ impl Rates {
     }
 }
 
-/// Whether it is this window's time: one that goes over midnight belongs to the day on which it began.
-fn is_open(window: &RateWindow, day: usize, minute: u16) -> bool {
-    let begins = |day: usize| window.days.get(day).copied().unwrap_or_default();
-    if window.from < window.to {
-        return begins(day) && (window.from..window.to).contains(&minute);
-    }
-    (begins(day) && minute >= window.from) || (begins((day + 6) % 7) && minute < window.to)
+/// The day, counted from Monday, and the minute of it.
+fn day_and_minute(local: &Zoned) -> (usize, u16) {
+    let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or_default();
+    let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute()));
+    (day, minute.unwrap_or_default())
+}
+
+/// Whether one of these windows is open at `now`, by the clocks of this time zone. Beyond all calendars none is.
+pub fn is_any_open(windows: &[TimeWindow], time_zone: &TimeZone, now: SystemTime) -> bool {
+    let Ok(now) = Timestamp::try_from(now) else {
+        return false;
+    };
+    let (day, minute) = day_and_minute(&now.to_zoned(time_zone.clone()));
+    windows.iter().any(|window| window.is_open(day, minute))
 }
 
 #[cfg(test)]
@@ -100,10 +105,9 @@ mod tests {
     use super::*;
 
     fn window(days: [bool; 7], from: u16, to: u16, rate: u64) -> RateWindow {
+        let time = TimeWindow { days, from, to };
         RateWindow {
-            days,
-            from,
-            to,
+            time,
             rate: NonZeroU64::new(rate),
         }
     }

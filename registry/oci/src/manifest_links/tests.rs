@@ -81,8 +81,29 @@ fn an_index_points_to_its_children_with_their_platforms() {
         artifact_type: Some("application/y".into()),
         platform: Some(platform),
         urls: vec!["https://a.example/b".into()],
+        attests: None,
     };
     assert_eq!(links.children, [expected]);
+}
+
+#[test]
+fn an_attestation_of_an_index_says_of_which_image_it_is() {
+    let child = |kind: &str, of: &str| {
+        format!(
+            r#"{{"digest": "{}", "size": 5, "platform": {{"os": "unknown", "architecture": "unknown"}},
+                "annotations": {{"vnd.docker.reference.digest": {of}, "vnd.docker.reference.type": "{kind}", "x": 1}}}}"#,
+            digest("child")
+        )
+    };
+    let image = digest("image");
+    let links = read(&format!(
+        r#"{{"schemaVersion": 2, "manifests": [{}, {}, {}]}}"#,
+        child("attestation-manifest", &format!("\"{image}\"")),
+        child("something else", &format!("\"{image}\"")),
+        child("attestation-manifest", "7"),
+    ));
+    let attested: Vec<_> = links.children.iter().map(|child| child.attests).collect();
+    assert_eq!(attested, [Some(image), None, None]);
 }
 
 #[test]

@@ -34,14 +34,6 @@ const fn driver(path: &'static str) -> Key {
     )
 }
 
-const fn later(path: &'static str) -> Key {
-    refused(
-        path,
-        "this section belongs to a later version of Cistern and is not supported yet",
-        "remove it",
-    )
-}
-
 pub(super) const KEYS: &[Key] = &[
     accepted(
         "http.host",
@@ -158,6 +150,4 @@ pub(super) const KEYS: &[Key] = &[
     driver("storage.s3"),
     driver("storage.s3aws"),
     driver("storage.swift"),
-    later("edge"),
-    later("warm"),
 ];

@@ -359,4 +359,64 @@ pub(super) const KEYS: &[Key] = &[
         "20GiB",
         "How much unfinished downloads may take on disk; the oldest go first. A share of the disk, such as `5%`, is possible.",
     ),
+    shaped(
+        Shape::Several,
+        ours(
+            "edge.bootstrap",
+            "",
+            "Images that devices below need to start at all, such as `$upstream:443/azureiotedge-agent:1.5`: fetched first, whatever `warm.windows` says, and kept.",
+        ),
+    ),
+    ours(
+        "edge.requirebootstrap",
+        "false",
+        "`true`: `/readyz` answers 503 until all of them are here.",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "warm.images",
+            "",
+            "Images that are fetched before anybody asks, refreshed, and kept while they are named here.",
+        ),
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "warm.manifests",
+            "",
+            "Files with IoT Edge deployment manifests whose images are treated so; read again when they change.",
+        ),
+    ),
+    ours(
+        "warm.artifact",
+        "",
+        "An OCI artifact in the upstream, `repository:tag`, that holds such manifests or lists of images; read again every `warm.every`.",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "warm.platforms",
+            "",
+            "The machines that are fetched for, such as `linux/amd64, linux/arm64`, or `all`; unset: machines such as this one.",
+        ),
+    ),
+    ours(
+        "warm.every",
+        "1h",
+        "How often each of these images is asked about, and at most the pause after a failure.",
+    ),
+    shaped(
+        Shape::Several,
+        ours(
+            "warm.windows",
+            "",
+            "The only times at which anything is fetched ahead, such as `Mon-Fri 18:00-06:00`, in `proxy.timezone`; unset: always.",
+        ),
+    ),
+    ours(
+        "warm.holdback",
+        "false",
+        "`true`: a tag of these images moves only when all of the new image is here; until then children get the old one.",
+    ),
 ];

@@ -21,8 +21,9 @@ use crate::http::{
 use crate::metrics::Metrics;
 use crate::pull::{LinkReport, LinkState, Pull, PullOptions, StaleTag};
 use crate::push::{Push, PushOptions};
-use crate::repositories::Repositories;
+use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
 use crate::upstream::{Upstream, UpstreamOptions};
+use crate::warm::{Warm, WarmOptions};
 
 /// Nothing in these tests takes that long unless it hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -82,13 +83,16 @@ impl Running {
             Stopping::default(),
             Arc::new(Metrics::new()),
         );
+        let repositories = Repositories::new(RepositoriesOptions {
+            upstream: upstream(setup.kind == Kind::Mirrors)
+                .map(|upstream| Mirrored::new(upstream, ["mirror.example"])),
+            ..RepositoriesOptions::default()
+        });
+        let pull = pull_from(&storage, &tasks, &metrics);
         let http = Http {
-            repositories: Repositories::new(
-                upstream(setup.kind == Kind::Mirrors),
-                ["mirror.example"],
-                Vec::new(),
-            ),
-            pull: pull_from(&storage, &tasks, &metrics),
+            warm: Warm::start(WarmOptions::of_tests(&pull, &repositories, &tasks)).await,
+            repositories,
+            pull,
             push: Push::new(PushOptions {
                 storage: storage.clone(),
                 metrics: Arc::clone(&metrics),

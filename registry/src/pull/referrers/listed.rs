@@ -107,6 +107,17 @@ impl Entries {
             Self::Held(held) => held.left.is_empty(),
         }
     }
+
+    /// What is listed, and how long each is where that was told.
+    pub(super) fn digests(&self) -> Vec<(Digest, Option<u64>)> {
+        match self {
+            Self::Told(list) => list
+                .iter()
+                .map(|referrer| (referrer.digest, Some(referrer.size)))
+                .collect(),
+            Self::Held(held) => held.left.iter().map(|digest| (*digest, None)).collect(),
+        }
+    }
 }
 
 // === impl Held ===

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::RateWindow;
+use crate::config::{RateWindow, TimeWindow};
 use crate::upstream::Rates;
 
 const KB: u64 = 1_000;
@@ -193,9 +193,11 @@ async fn a_piece_larger_than_the_burst_passes_when_its_time_has_come() {
 
 fn night() -> Rates {
     let window = |from, to, rate| RateWindow {
-        days: [true; 7],
-        from,
-        to,
+        time: TimeWindow {
+            days: [true; 7],
+            from,
+            to,
+        },
         rate: NonZeroU64::new(rate),
     };
     Rates {

@@ -1,0 +1,1 @@
+//! What names mean where several registries are mirrored.
