@@ -236,6 +236,12 @@ impl Repositories {
         self.registries.route_of(name)
     }
 
+    /// What is mirrored from an upstream, as the routes were written, those that count first before the others; `the rest` for what
+    /// no route takes. Nothing where there are no routes.
+    pub fn mirrored_from(&self, upstream: &str) -> Vec<String> {
+        self.registries.mirrored_from(upstream)
+    }
+
     fn is_ours(&self, namespace: &str, own_host: Option<&str>) -> bool {
         own_host.is_some_and(|host| host.eq_ignore_ascii_case(namespace))
             || self.registries.is_own_name(namespace)

@@ -201,6 +201,20 @@ impl Registries {
         routes.find_map(|(route, written, _)| route.take(name).map(|_| written.as_str()))
     }
 
+    /// What is mirrored from an upstream, in words; nothing where there are no routes.
+    pub(super) fn mirrored_from(&self, upstream: &str) -> Vec<String> {
+        let is_it = |at: usize| {
+            let known = self.known.get(at);
+            known.is_some_and(|known| known.upstream.host() == upstream)
+        };
+        let routes = self.routes.iter().filter(|(_, _, at)| is_it(*at));
+        let mut names: Vec<_> = routes.map(|(_, written, _)| written.clone()).collect();
+        if !self.routes.is_empty() && self.otherwise.is_some_and(is_it) {
+            names.push("the rest".to_owned());
+        }
+        names
+    }
+
     /// Whether a host is a name of an upstream.
     pub(super) fn is_a_name(&self, host: &str) -> bool {
         self.known.iter().any(|known| known.is_called(host))
