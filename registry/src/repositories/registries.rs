@@ -13,7 +13,7 @@ use super::route::Route;
 use crate::upstream::Upstream;
 
 /// A registry that is mirrored, and what clients call it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Mirrored {
     /// The registry.
     pub upstream: Upstream,
