@@ -2,3 +2,15 @@
 //!
 //! Everything here is a function of texts and of facts that the caller brings: no file is opened, no clock is read, nobody is
 //! asked. What is rewritten keeps every byte that it does not change.
+
+mod finding;
+pub mod image;
+pub mod images;
+pub mod json;
+pub mod manifest;
+pub mod rewrite;
+
+pub use finding::{Finding, Place, Severity};
+pub use image::{Host, ImageName, NotAnImageName};
+pub use json::{Document, Edits, Member, Node, NotJson, Value};
+pub use manifest::{Manifest, NamedManifest, NotAManifest};

@@ -16,6 +16,7 @@ mod client_certificate;
 mod common;
 mod conditional;
 mod connections;
+mod container;
 mod credential_helper;
 mod credentials;
 mod cut_off;
