@@ -68,6 +68,7 @@ mod replayed_clients;
 mod repositories;
 mod resume;
 mod revalidated;
+mod routes;
 mod scene;
 mod single_flight;
 mod sources;

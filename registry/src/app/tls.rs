@@ -35,11 +35,15 @@ impl Certificates {
     ) -> Result<Self, StartError> {
         let gauges = metrics.certificate_expiry_seconds.clone();
         let in_use = CertificatesInUse::new(Arc::clone(clock), gauges);
-        for path in &config.proxy.ca_files {
-            in_use.note_file(Use::UpstreamAuthority, path);
-        }
-        if let Some(identity) = &config.proxy.uplink.client_identity {
-            in_use.note_file(Use::UpstreamClient, &identity.certificate);
+        let own = config.proxy.upstream();
+        let routes = config.proxy.routes.iter().map(|route| &route.upstream);
+        for settings in own.iter().chain(routes) {
+            for path in &settings.ca_files {
+                in_use.note_file(Use::UpstreamAuthority, path);
+            }
+            if let Some(identity) = &settings.client_identity {
+                in_use.note_file(Use::UpstreamClient, &identity.certificate);
+            }
         }
         let (mut server, mut files) = (None, Files::default());
         if let Some(tls) = &config.tls {

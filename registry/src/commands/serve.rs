@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::privileges::{self, Privileges};
 use super::{Console, Environment, Exit, load_from};
 use crate::app::{Server, StartError};
-use crate::config::{Config, FileChoice, Loaded};
+use crate::config::{Config, FileChoice, Loaded, Proxy};
 use crate::http::Stopping;
 use crate::logging;
 
@@ -111,14 +111,15 @@ async fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     }
     let mut signals = Signals::listen()?;
     let server = Server::start(&loaded.config).await?;
-    let upstream = loaded.config.proxy.remote.as_ref();
-    let upstream = upstream.map_or("none: every repository is hosted here", |remote| {
-        remote.authority()
-    });
+    let upstream = upstreams(&loaded.config.proxy);
     let version = env!("CARGO_PKG_VERSION");
     let store = loaded.config.storage.root_directory.display();
     let tls = server.tls_address().map(tracing::field::display);
     tracing::info!(version, address = %server.address(), tls, %store, upstream, "serving");
+    for route in &loaded.config.proxy.routes {
+        let upstream = route.upstream.remote.authority();
+        tracing::info!(names = %route.matching, upstream, "mirrored by a route");
+    }
     let stopping = server.stopping();
     let mut running = std::pin::pin!(server.run());
     tokio::select! {
@@ -127,6 +128,15 @@ async fn serve(loaded: &Loaded) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where what no route takes comes from.
+fn upstreams(proxy: &Proxy) -> &str {
+    match &proxy.remote {
+        Some(remote) => remote.authority(),
+        None if proxy.is_cache() => "of the routes alone: every other repository is hosted here",
+        None => "none: every repository is hosted here",
+    }
 }
 
 /// What tells a server to stop: `SIGTERM` (docker, systemd) and `SIGINT` (a terminal).

@@ -7,6 +7,7 @@ mod files;
 mod findings;
 mod proxy;
 mod refusals;
+mod routes;
 mod tls;
 mod uplink;
 mod yaml;
