@@ -1,6 +1,6 @@
 //! The blobs of the store, by digest.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use cistern_oci::Digest;
@@ -146,6 +146,15 @@ impl Blobs {
                 core.remove_blob(&digest)
             })
             .await
+    }
+
+    /// When this digest was last used, as far as that is known.
+    pub async fn last_used(&self, digest: Digest) -> Option<SystemTime> {
+        let used = self.core.off(move |core| {
+            let noted = core.uses.used(&digest);
+            Ok(noted.or_else(|| core.index.used(&digest)))
+        });
+        used.await.ok().flatten()
     }
 
     /// Remembers that this digest was used now. Memory only; written in batches.

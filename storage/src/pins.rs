@@ -126,7 +126,12 @@ impl Pinned {
     /// The images that must stay.
     pub(crate) fn images(&self) -> HashSet<ImageKey> {
         let state = self.state.read();
-        state.named.iter().chain(state.set.keys()).cloned().collect()
+        state
+            .named
+            .iter()
+            .chain(state.set.keys())
+            .cloned()
+            .collect()
     }
 
     /// The digests that must stay beside them.

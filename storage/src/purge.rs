@@ -48,9 +48,7 @@ impl<'a> Purge<'a> {
         let root = match reference {
             Reference::Digest(digest) => *digest,
             Reference::Tag(tag) => {
-                let one = self
-                    .tag_locks
-                    .on(self.core, (self.of.clone(), tag.clone()));
+                let one = self.tag_locks.on(self.core, (self.of.clone(), tag.clone()));
                 let Some(record) = one.load()? else {
                     return Ok(None);
                 };
@@ -124,7 +122,11 @@ impl<'a> Purge<'a> {
             let one = self.tag_locks.on(self.core, (self.of.clone(), tag));
             waiting.extend(one.load()?.map(|record| record.digest));
         }
-        waiting.extend(image.keys().filter(|digest| self.core.leases.is_held(digest)));
+        waiting.extend(
+            image
+                .keys()
+                .filter(|digest| self.core.leases.is_held(digest)),
+        );
         let mut kept = HashSet::new();
         for (of, digest, record) in manifests {
             if *of != self.of || !image.contains_key(digest) {

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Blobs, Expired, Leases, Listing, OpenError, Options, Pins, Purged, Repositories, Room,
-    StorageError, Uploads,
-    core::Core, expire::Round, new_file::NewFile, open, purge::Purge, rebuild,
+    StorageError, Uploads, core::Core, expire::Round, new_file::NewFile, open, purge::Purge,
+    rebuild,
 };
 
 struct Parts {
@@ -29,9 +29,7 @@ pub struct Storage {
 impl Storage {
     /// Opens the store at `options.root`. Never walks it: what the index does not know yet is found when it is asked for.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let opening = move || {
-            open::open(options).inspect(Core::load_pins)
-        };
+        let opening = move || open::open(options).inspect(Core::load_pins);
         let core = match tokio::task::spawn_blocking(opening).await {
             Ok(core) => Arc::new(core?),
             Err(error) => return Err(OpenError::Interrupted(error.to_string())),

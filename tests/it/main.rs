@@ -34,6 +34,7 @@ mod full_disk;
 mod harness;
 mod headers;
 mod hold;
+mod images;
 mod house;
 mod killed;
 mod leaks;
