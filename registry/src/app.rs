@@ -117,7 +117,7 @@ impl Server {
         })
         .await;
         let http = Http {
-            health: health(&storage, &pull, &certificates),
+            health: health(&storage, &pull, &warm, &certificates),
             repositories: repositories.clone(),
             pull,
             push,
@@ -311,8 +311,8 @@ fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
     }
 }
 
-fn health(storage: &Storage, pull: &Pull, certificates: &Certificates) -> Health {
-    let (storage, pull) = (storage.clone(), pull.clone());
+fn health(storage: &Storage, pull: &Pull, warm: &Warm, certificates: &Certificates) -> Health {
+    let (storage, pull, warm) = (storage.clone(), pull.clone(), warm.clone());
     let (in_use, serving) = (certificates.in_use.clone(), certificates.server.clone());
     let look = move || {
         let storage = storage.clone();
@@ -324,6 +324,7 @@ fn health(storage: &Storage, pull: &Pull, certificates: &Certificates) -> Health
         tls: serving.as_ref().map(ServerTls::serving),
         certificates: in_use.reports(),
         now: in_use.now(),
+        bootstrap: warm.bootstrap(),
     };
     Health::new(look, tell)
 }

@@ -39,6 +39,7 @@ mod hierarchy;
 mod hold;
 mod holdback;
 mod house;
+mod images;
 mod killed;
 mod leaks;
 mod lost_index;

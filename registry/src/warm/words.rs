@@ -93,7 +93,7 @@ pub struct WarmList {
 }
 
 /// How the bootstrap set is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bootstrap {
     /// Whether readiness depends on it (`edge.requirebootstrap`).
     pub is_required: bool,

@@ -14,6 +14,7 @@ use super::about::written;
 use super::certificates::{CertificateLine, TlsLine};
 use super::document;
 use crate::pull::{DownloadReport, LinkReport, StaleTag};
+use crate::warm::{WarmImage, WarmState};
 
 /// Where the page is.
 pub(in crate::http) const PATH: &str = "/cistern/status";
@@ -45,6 +46,8 @@ pub struct StatusPage {
     pub tls: Option<TlsLine>,
     /// The certificates in use, those that end first first.
     pub certificates: Vec<CertificateLine>,
+    /// What is wanted before anybody asks.
+    pub warm: WarmCount,
     /// What is being downloaded.
     pub downloads: Vec<DownloadLine>,
     /// Callers whose connections are held while a link is down.
@@ -91,6 +94,22 @@ pub struct LinkUse {
     pub interactive_waiting: usize,
     /// Bodies that wait for their share and that are fetched ahead.
     pub warm_waiting: usize,
+}
+
+/// The images that are wanted before anybody asks, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WarmCount {
+    /// All of them.
+    pub images: usize,
+    /// Those that can be pulled while their upstream is away.
+    pub ready: usize,
+    /// Those whose last try failed, or whose registry is not mirrored here.
+    pub failed: usize,
+    /// Those whose tag means something new upstream that is not all here yet.
+    pub held_back: usize,
+    /// Those that are kept whatever happens.
+    pub pinned: usize,
 }
 
 /// A tag that is served unconfirmed.
@@ -178,6 +197,7 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
             .take(MOST_STALE_TAGS)
             .map(|tag| StaleTagLine::of(tag, &http))
             .collect(),
+        warm: WarmCount::of(&http.warm.images().await),
         downloads: downloads.iter().map(DownloadLine::of).collect(),
         tls: told.tls_line(),
         certificates: told.certificate_lines(),
@@ -187,6 +207,25 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
         room,
     };
     document(StatusCode::OK, &page)
+}
+
+impl WarmCount {
+    fn of(images: &[WarmImage]) -> Self {
+        let count = |is_counted: fn(&WarmImage) -> bool| {
+            images.iter().filter(|image| is_counted(image)).count()
+        };
+        Self {
+            images: images.len(),
+            ready: count(|image| {
+                matches!(image.state, WarmState::Ready | WarmState::HeldBack { .. })
+            }),
+            failed: count(|image| {
+                matches!(image.state, WarmState::Failed | WarmState::NotMirrored)
+            }),
+            held_back: count(|image| matches!(image.state, WarmState::HeldBack { .. })),
+            pinned: count(|image| image.is_pinned),
+        }
+    }
 }
 
 impl UpstreamLine {
