@@ -88,8 +88,10 @@ async fn what_is_absent_waits_for_the_plan_and_what_is_away_is_tried_again_at_on
     );
 
     hierarchy.uplink.cut(Cut::Down);
-    // Served unconfirmed: from now on the top knows that the link is away, and nobody waits for it.
+    // Served unconfirmed, and soon the top knows that the link is down. Until then a question that only the cloud can answer may wait for it
+    // up to 55 s, which is within the real device's minute, but not within a fifth of it.
     agent.pull(&hierarchy.name_of(AGENT)).await.unwrap();
+    hierarchy.top.cache().logs("link is down").await;
     let troubles = agent
         .prepare(&hierarchy.name_of(LARGE), 1)
         .await
