@@ -82,8 +82,8 @@ fn asked(image: &str) -> String {
     ImageName::parse(image).map_or_else(|_| image.to_owned(), |name| name.asked())
 }
 
-/// The images that children need before and while they start, as they ask for them.
-pub(super) fn bootstrap(wishes: &Wishes) -> Vec<String> {
+/// The images that children need before and while they start, by the names under which they ask for them.
+fn needed(wishes: &Wishes) -> Vec<String> {
     let edition = wishes.edition.as_str();
     let mut images = vec![
         agent(wishes),
@@ -96,9 +96,18 @@ pub(super) fn bootstrap(wishes: &Wishes) -> Vec<String> {
     }
     images.push(asked(&wishes.cistern()));
     images.extend(wishes.previous_image.as_deref().map(asked));
-    images.extend(wishes.bootstrap.iter().cloned());
+    images
+}
+
+/// What is fetched ahead and kept, as children write it. A name without a host would be one of Docker Hub's to docker.
+pub(super) fn bootstrap(wishes: &Wishes) -> Vec<String> {
+    let as_children_write = |image: &String| match ImageName::parse(image) {
+        Ok(ImageName { host: Some(_), .. }) | Err(_) => image.clone(),
+        Ok(_) => format!("{UPSTREAM}:{}/{image}", wishes.port),
+    };
     let mut once = Vec::new();
-    for image in images {
+    for image in needed(wishes).iter().chain(&wishes.bootstrap) {
+        let image = as_children_write(image);
         if !once.contains(&image) {
             once.push(image);
         }
@@ -185,7 +194,7 @@ pub(super) fn to_import(wishes: &Wishes) -> Vec<String> {
     if wishes.is_microsoft_asked() {
         return Vec::new();
     }
-    let mut images = bootstrap(wishes);
+    let mut images = needed(wishes);
     images.retain(|image| image.starts_with(MICROSOFT_PREFIX));
     if wishes.has_blob_storage {
         images.push(BLOB.to_owned());

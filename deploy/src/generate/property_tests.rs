@@ -41,6 +41,7 @@ fn wishes() -> impl Strategy<Value = Wishes> {
             });
             wishes.has_microsoft_route = flags.0;
             wishes.is_cached_everywhere = flags.1;
+            wishes.previous_image = Some("plant.azurecr.io/cistern:0.0.9".to_owned());
             wishes.has_blob_storage = flags.2;
             wishes.metrics = flags.3.then(Metrics::default);
             wishes.network = flags

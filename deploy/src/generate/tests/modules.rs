@@ -12,8 +12,9 @@ fn what_children_start_with_is_fetched_ahead_with_both_versions_of_cistern() {
     let bootstrap = variable(top.module("registry").unwrap(), "REGISTRY_EDGE_BOOTSTRAP");
     assert_eq!(
         bootstrap.unwrap(),
-        "azureiotedge-agent:1.5,azureiotedge-hub:1.5,azureiotedge-api-proxy:1.1,azureiotedge-diagnostics:1.5,\
-         cistern:0.2.0,cistern:0.1.0,team/app:1"
+        "$upstream:443/azureiotedge-agent:1.5,$upstream:443/azureiotedge-hub:1.5,\
+         $upstream:443/azureiotedge-api-proxy:1.1,$upstream:443/azureiotedge-diagnostics:1.5,\
+         $upstream:443/cistern:0.2.0,$upstream:443/cistern:0.1.0,$upstream:443/team/app:1"
     );
 }
 
