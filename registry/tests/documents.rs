@@ -62,7 +62,7 @@ fn the_example_shows_every_key() {
                 || example
                     .lines()
                     // Some only by being there choose a way that Distribution then wants to go.
-                    .map(|text| text.trim_start_matches([' ', '#']))
+                    .map(|text| text.trim_start_matches([' ', '#', '-']))
                     .any(|text| text.starts_with(&line)),
             "{key} is not in the example"
         );
