@@ -204,3 +204,21 @@ fn what_is_no_manifest_is_told_with_what_it_seems_to_be() {
         assert!(told.contains(wanted), "{text}: {told}");
     }
 }
+
+#[test]
+fn the_manifests_of_others_are_as_long_as_their_sources_say() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let sources = include_str!("../../tests/data/SOURCES.md");
+    let mut count = 0;
+    for row in sources.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let file = folder.join(cells[1].trim_matches('`'));
+        assert_eq!(
+            file.metadata().unwrap().len().to_string(),
+            cells[5],
+            "{row}"
+        );
+        count += 1;
+    }
+    assert_eq!(count, 5);
+}
