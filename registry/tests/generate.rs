@@ -109,6 +109,7 @@ fn the_page_about_generating_shows_what_the_program_says() {
     let options: Vec<_> = generate(&["--help"])
         .1
         .split_whitespace()
+        .map(|word| word.trim_end_matches([':', ',', '.', ';']))
         .filter(|word| word.starts_with("--"))
         .map(ToOwned::to_owned)
         .collect();
@@ -331,6 +332,17 @@ fn a_command_line_that_makes_no_sense_is_code_2_and_says_why() {
                 "a.example",
             ],
             "has a parent",
+        ),
+        (
+            &[
+                "--registry",
+                REGISTRY,
+                "--layer",
+                "lower",
+                "--hostname",
+                "a.example",
+            ],
+            "--parent",
         ),
     ] {
         let (code, out, err) = generate(words);

@@ -85,7 +85,7 @@ pub fn generate(
             .map(|network| (template.network_name(), network));
         let deployment = deployment::write(site, wishes, &images, network);
         let config = config::write(site, wishes, &images, &template);
-        let steps = steps::write(site, wishes, &deployment, config.as_deref());
+        let steps = steps::write(site, wishes, network, (&deployment, config.as_deref()));
         outcome.devices.push(Generated {
             id: site.id.clone(),
             layer: site.layer,

@@ -1,5 +1,7 @@
 //! What holds for every hierarchy and all wishes.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -70,17 +72,19 @@ fn device(number: usize, parents: &[usize], is_camel: bool, indent: usize, text:
         ("device_id", "child")
     };
     let blanks = " ".repeat(indent);
-    text.push_str(&format!(
+    write!(
+        text,
         "{id}: d{number}\n{blanks}hostname: d{number}.plant.example\n"
-    ));
+    )
+    .unwrap();
     let own: Vec<_> = (1..=parents.len())
         .filter(|child| parents[child - 1] == number)
         .collect();
     if !own.is_empty() {
-        text.push_str(&format!("{blanks}{children}:\n"));
+        writeln!(text, "{blanks}{children}:").unwrap();
     }
     for child in own {
-        text.push_str(&format!("{blanks}- "));
+        write!(text, "{blanks}- ").unwrap();
         device(child, parents, is_camel, indent + 2, text);
     }
 }

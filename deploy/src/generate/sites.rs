@@ -198,6 +198,12 @@ pub(super) fn troubles(sites: &[Site]) -> Vec<Trouble> {
             let fix = "write a full name such as gateway.plant.example, or an address";
             troubles.push(Trouble::new(site.line, what, fix));
         }
+        let is_below = site.layer != Layer::Top;
+        if is_below && site.hostname.is_some() && site.parent_hostname.is_none() {
+            let what = format!("the hostname of the parent of `{}` is not known", site.id);
+            let fix = "add --parent NAME: without it there is no way up";
+            troubles.push(Trouble::new(site.line, what, fix));
+        }
         if site.layer == Layer::Top && site.parent_hostname.is_some() {
             let what = format!("`{}` is in the top layer and has a parent", site.id);
             troubles.push(Trouble::new(site.line, what, "leave one of the two out"));

@@ -1,13 +1,13 @@
 //! A page for whoever stands in front of the device: which file goes where, and what is still to be filled in.
 
-use super::{Layer, Site, Wishes, images};
+use super::{Layer, Network, Site, Wishes, images};
 
 /// The page of one device, Markdown.
 pub(super) fn write(
     site: &Site,
     wishes: &Wishes,
-    deployment: &str,
-    config: Option<&str>,
+    network: Option<(&str, &Network)>,
+    (deployment, config): (&str, Option<&str>),
 ) -> String {
     let mut page = vec![
         format!("# {}, {} layer", site.id, site.layer.as_str()),
@@ -33,13 +33,18 @@ pub(super) fn write(
     page.push("1. Certificates: the files that `config.toml` names, and the root certificate in the trust store of the operating system;".to_owned());
     page.push("   then restart docker.".to_owned());
     page.push("2. `config.toml`: into `/etc/aziot/config.toml` as its first lines say, then `sudo iotedge config apply`.".to_owned());
-    if let (Some(network), true) = (&wishes.network, site.has_cache(wishes)) {
+    if let Some((name, network)) = network {
         page.push(format!(
-            "   Modules get a network of their own, {}. IoT Edge makes it only if there is none of that name:",
+            "   Modules get a network of their own, {}, which IoT Edge makes only where there is none called `{name}`. On a device that has",
             network.subnet()
         ));
-        page.push("   `sudo iotedge system stop && sudo docker rm -f $(sudo docker ps -aq) ; sudo docker network rm azure-iot-edge` on a device that already has one".to_owned());
-        page.push("   (that removes all containers; IoT Edge creates them again).".to_owned());
+        page.push(
+            "   one, remove it before, with the containers in it, which IoT Edge creates again:"
+                .to_owned(),
+        );
+        page.push(format!(
+            "   `sudo iotedge system stop; sudo docker rm -f $(sudo docker ps -aq --filter network={name}); sudo docker network rm {name}`."
+        ));
     }
     page.push(format!(
         "3. `deployment.json`: `az iot edge set-modules --hub-name HUB --device-id {} --content deployment.json`.",

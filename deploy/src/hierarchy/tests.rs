@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 
 const SNAKE: &str = r#"config_version: "1.0"
@@ -212,9 +214,7 @@ fn a_file_nested_without_end_is_refused_and_not_followed() {
     let mut text = String::from("edgeDevices:\n");
     for depth in 0..500 {
         let indent = " ".repeat(depth * 2);
-        text.push_str(&format!(
-            "{indent}- deviceId: d{depth}\n{indent}  children:\n"
-        ));
+        write!(text, "{indent}- deviceId: d{depth}\n{indent}  children:\n").unwrap();
     }
     assert!(troubles(&text)[0].1.contains("deeper"));
 }

@@ -133,6 +133,11 @@ fn cistern_keeps_its_address_in_a_network_of_its_own() {
         Some("unix:///run/docker.sock")
     );
     assert!(own.deployment.contains("plant"));
+    assert!(
+        own.steps.contains("docker network rm plant"),
+        "{}",
+        own.steps
+    );
 }
 
 #[test]
