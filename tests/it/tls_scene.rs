@@ -1,7 +1,6 @@
 //! A cache that speaks TLS, with files that a test writes, and callers that trust or do not trust it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cistern_tests::certificates::{Authority, Credentials, EdgeCa, Lifetime};
 use cistern_tests::images::{Image, Item};
@@ -111,10 +110,4 @@ pub(crate) fn der(pem: &str) -> Vec<u8> {
     use rustls::pki_types::pem::PemObject as _;
     let first = rustls::pki_types::CertificateDer::pem_slice_iter(pem.as_bytes()).next();
     first.unwrap().unwrap().to_vec()
-}
-
-/// A lifetime that began now.
-pub(crate) fn for_now(length: Duration) -> Lifetime {
-    let now = std::time::SystemTime::now();
-    Lifetime::between(now, now + length)
 }

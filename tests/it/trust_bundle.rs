@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::common::SOON;
@@ -24,6 +25,7 @@ use crate::scene::{TAG_PATH, assert_refused, assert_served, upstream};
 struct Parent {
     address: std::net::SocketAddr,
     acceptor: Arc<Mutex<TlsAcceptor>>,
+    connections: Arc<Mutex<Vec<AbortHandle>>>,
     root: Authority,
     image: cistern_tests::images::Image,
     folder: TempDir,
@@ -52,20 +54,24 @@ impl Parent {
         let first = proxy_of(&root, address);
         let shared = Arc::new(Mutex::new(acceptor(&first)));
         let (behind, current) = (upstream.address(), Arc::clone(&shared));
+        let connections: Arc<Mutex<Vec<AbortHandle>>> = Arc::default();
+        let open = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let acceptor = current.lock().clone();
-                tokio::spawn(async move {
+                let connection = tokio::spawn(async move {
                     if let Ok(mut caller) = acceptor.accept(socket).await {
                         let mut registry = TcpStream::connect(behind).await.unwrap();
                         let _ = copy_bidirectional(&mut caller, &mut registry).await;
                     }
                 });
+                open.lock().push(connection.abort_handle());
             }
         });
         Self {
             address,
             acceptor: shared,
+            connections,
             root,
             image,
             folder: tempfile::tempdir().unwrap(),
@@ -73,8 +79,11 @@ impl Parent {
         }
     }
 
-    /// From now on it shows a certificate of another hierarchy.
+    /// From now on it shows a certificate of this hierarchy, and connections from before are cut.
     fn move_to(&self, root: &Authority) {
+        for connection in self.connections.lock().drain(..) {
+            connection.abort();
+        }
         *self.acceptor.lock() = acceptor(&proxy_of(root, self.address));
     }
 
@@ -184,9 +193,9 @@ async fn a_bundle_that_is_empty_or_nonsense_leaves_the_one_before_in_use() {
         api.set_mood(mood);
         // A failure of TLS makes the bundle be asked for again.
         parent.move_to(&Authority::new("a stranger"));
-        let other = crate::scene::blob(&parent.image.largest_blob().digest);
+        let nowhere = crate::scene::blob(&format!("sha256:{}", "ab".repeat(32)));
         eventually("the question", SOON, || async {
-            get(&other).send(&child.host()).await;
+            get(&nowhere).send(&child.host()).await;
             api.calls("GET /trust-bundle") > before
         })
         .await;
