@@ -8,6 +8,7 @@ mod edge;
 mod explain;
 mod garbage_collect;
 mod healthcheck;
+mod privileges;
 mod serve;
 mod status;
 mod version;

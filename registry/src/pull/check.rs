@@ -141,9 +141,9 @@ pub(super) fn freshness(
     record: Option<&TagRecord>,
 ) -> Freshness {
     let since_check = parts.checked.get(key).map(|at| at.elapsed());
-    let host = mirror.upstream.host();
     let every = parts.policy.check_every_of(&mirror.upstream);
-    judge(record, host, since_check, every, parts.clock.now())
+    let now = parts.clock.now();
+    judge(record, &mirror.source(), since_check, every, now)
 }
 
 impl Task {

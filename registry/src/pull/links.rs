@@ -278,7 +278,7 @@ impl Links {
         if after.refuses_credentials() && !before.refuses_credentials() {
             tracing::error!(
                 upstream = host,
-                "refuses this cache's credentials: see proxy.username and proxy.password"
+                "refuses this cache's credentials: see username and password, of proxy or of its route"
             );
         }
         if link.watched && before.state() != after.state() {

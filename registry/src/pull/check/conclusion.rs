@@ -124,7 +124,7 @@ impl Task {
     async fn point(&self, tag: &Tag, digest: &Digest, at: SystemTime) {
         let checked = Checked {
             at,
-            source: self.mirror.upstream.host().into(),
+            source: self.mirror.source().into(),
         };
         let set = self
             .parts
