@@ -1,9 +1,7 @@
 //! What a list of images says: a deployment manifest of IoT Edge, or a name on each line. Pure.
 
-use std::path::Path;
-
-use cistern_deploy::json::Document;
-use cistern_deploy::manifest::Manifest;
+use cistern_deploy::images::ImagesOptions;
+use cistern_deploy::{Document, Manifest, NamedManifest};
 
 /// More images than this are no list for one site.
 pub(super) const MOST_IMAGES: usize = 2_000;
@@ -33,14 +31,23 @@ pub(super) fn images(name: &str, bytes: &[u8]) -> Result<Vec<String>, String> {
     Ok(images)
 }
 
-fn of_manifest(_name: &str, text: &str) -> Result<Vec<String>, String> {
+/// Those that it names and those that it implies, as they are asked for here. What a template has not filled in yet is told as it is
+/// written, and means nothing; what is never pulled is left out.
+fn of_manifest(name: &str, text: &str) -> Result<Vec<String>, String> {
     let document = Document::parse(text).map_err(|error| error.to_string())?;
     let manifest = Manifest::read(&document).map_err(|error| error.to_string())?;
-    Ok(manifest
-        .images
-        .iter()
-        .map(|named| named.image.value.trim().to_owned())
-        .collect())
+    let named = NamedManifest {
+        file: name,
+        manifest: &manifest,
+    };
+    let all = cistern_deploy::images::images(&[named], &ImagesOptions::default());
+    let asked = all.into_iter().filter_map(|image| {
+        let is_template = image.image.contains(['{', '<']);
+        image
+            .to_warm()
+            .or_else(|| is_template.then_some(image.image))
+    });
+    Ok(asked.collect())
 }
 
 fn of_lines(text: &str) -> Result<Vec<String>, String> {
@@ -57,11 +64,6 @@ fn of_lines(text: &str) -> Result<Vec<String>, String> {
         images.push(line.to_owned());
     }
     Ok(images)
-}
-
-/// A file's name as an origin is told.
-pub(super) fn name_of(path: &Path) -> String {
-    path.display().to_string()
 }
 
 #[cfg(test)]

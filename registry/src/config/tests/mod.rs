@@ -10,6 +10,7 @@ mod refusals;
 mod routes;
 mod tls;
 mod uplink;
+mod warm;
 mod yaml;
 
 use std::collections::BTreeMap;
