@@ -2,19 +2,20 @@
 //!
 //! This is the only place that knows every part. It owns the clock, the disk, the background tasks and the stop signals.
 
+mod upstreams;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cistern_auth::incoming::{Htpasswd, HtpasswdError};
-use cistern_auth::outgoing::{CredentialSource, SecretSource};
 use cistern_storage::{Clock, OpenError, Options, Storage, StorageError, SystemClock};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::chain::Pseudonym;
-use crate::config::{Config, CredentialText, HtpasswdFile, MetricsAt};
+use crate::config::{Config, HtpasswdFile, MetricsAt};
 use crate::housekeeping::Housekeeping;
 use crate::http::admin::{About, Health, LinkUse, Told};
 use crate::http::{
@@ -24,11 +25,9 @@ use crate::http::{
 use crate::metrics::Metrics;
 use crate::pull::{Downloading, Pull, PullOptions, TagPolicy};
 use crate::push::{Push, PushOptions};
-use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
-use crate::upstream::{
-    Budget, ClientIdentity, Rates, Upstream, UpstreamOptions, UpstreamSetupError,
-};
-use crate::warm::{Warm, WarmOptions};
+use crate::repositories::Repositories;
+use crate::upstream::{Budget, Rates, UpstreamSetupError};
+use crate::warm::{Warm, WarmOptions, platforms_of};
 
 /// Why the server could not start. The text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +38,9 @@ pub enum StartError {
     /// The upstream's settings.
     #[error(transparent)]
     Upstream(#[from] UpstreamSetupError),
+    /// The settings of a route's upstream.
+    #[error("proxy.routes, `{0}`: {1}")]
+    Route(String, #[source] UpstreamSetupError),
     /// The file of users.
     #[error("auth.htpasswd.path: {0}")]
     Users(#[from] HtpasswdError),
@@ -66,13 +68,12 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let pseudonym = Pseudonym::random();
         let budget = budget(config, &clock, &tasks, &metrics);
-        let upstream = upstream_of(config, &budget, &pseudonym)?;
+        let shared = upstreams::Shared {
+            budget: &budget,
+            pseudonym: &pseudonym,
+        };
+        let repositories = upstreams::repositories(config, &shared)?;
         let storage = open_store(config, &clock).await?;
-        let repositories = Repositories::new(RepositoriesOptions {
-            upstream: upstream.map(|upstream| Mirrored::new(upstream, config.proxy.names())),
-            hosted: config.hosted.repositories.clone(),
-            ..RepositoriesOptions::default()
-        });
         let pull = Pull::new(PullOptions {
             storage: storage.clone(),
             tasks: tasks.clone(),
@@ -81,6 +82,7 @@ impl Server {
             policy: tag_policy(config),
             check_deadline: config.proxy.check_deadline,
             downloading: downloading(config),
+            holdback: config.warm.holdback.then(|| platforms_of(&config.warm)),
             stop: stopping.gently.clone(),
         });
         watch_links(&pull, &repositories, &stopping);
@@ -194,37 +196,6 @@ fn store_options(config: &Config, clock: Arc<dyn Clock>) -> Options {
     }
 }
 
-fn upstream_of(
-    config: &Config,
-    budget: &Budget,
-    pseudonym: &Pseudonym,
-) -> Result<Option<Upstream>, UpstreamSetupError> {
-    let Some(remote) = &config.proxy.remote else {
-        return Ok(None);
-    };
-    let (outgoing, uplink) = (&config.outgoing, &config.proxy.uplink);
-    let alternates = uplink.alternates.iter();
-    let identity = uplink.client_identity.as_ref();
-    let options = UpstreamOptions {
-        alternates: alternates.map(|remote| remote.url.clone()).collect(),
-        client_identity: identity.map(|identity| ClientIdentity {
-            certificate: identity.certificate.clone(),
-            key: identity.key.clone(),
-        }),
-        credentials: credentials(config),
-        ca_files: config.proxy.ca_files.clone(),
-        insecure: config.proxy.insecure,
-        realms: config.proxy.realms.clone(),
-        https_proxy: outgoing.https.as_ref().map(|proxy| proxy.url().to_string()),
-        http_proxy: outgoing.http.as_ref().map(|proxy| proxy.url().to_string()),
-        no_proxy: outgoing.except.clone(),
-        budget: budget.clone(),
-        pseudonym: pseudonym.clone(),
-        ..UpstreamOptions::new(remote.url.clone())
-    };
-    Upstream::new(options).map(Some)
-}
-
 fn about(config: &Config, budget: Budget, clock: &Arc<dyn Clock>) -> About {
     let store = config.storage.root_directory.display().to_string();
     let link_use = move || {
@@ -263,28 +234,13 @@ fn budget(
     Budget::new(move || rates.at(clock.now()), tasks.clone(), passed)
 }
 
-fn credentials(config: &Config) -> CredentialSource {
-    let source = |text: &CredentialText| match text {
-        CredentialText::Inline(secret) => SecretSource::Inline(secret.clone()),
-        CredentialText::File(path) => SecretSource::file(path),
-    };
-    match (&config.proxy.uplink.exec, &config.proxy.credentials) {
-        (Some(exec), _) => CredentialSource::command(&exec.command, exec.lifetime),
-        (None, None) => CredentialSource::None,
-        (None, Some(given)) => CredentialSource::Given {
-            username: source(&given.username),
-            password: source(&given.password),
-        },
-    }
-}
-
 fn access(config: &Config) -> Result<Access, HtpasswdError> {
     let users = |file: &HtpasswdFile| Ok((Htpasswd::open(&file.path)?, file.realm.clone()));
     Ok(Access::new(AccessOptions {
         htpasswd: config.auth.as_ref().map(users).transpose()?,
         anonymous_pull: config.http.anonymous_pull,
         write_from: config.hosted.write_from.clone(),
-        is_cache: config.proxy.remote.is_some(),
+        is_cache: config.proxy.is_cache(),
     }))
 }
 

@@ -17,12 +17,12 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use counters::{
-    Counters, HostCounters, HostGauges, HostOutcomes, RequestCounters, UpstreamRequests,
+    Counters, Gauges, HostCounters, HostGauges, HostOutcomes, RequestCounters, UpstreamRequests,
     WriteCounters,
 };
 pub use labels::{
     Action, DownloadOutcome, Label, PassedThrough, ProbeOutcome, ResumedAfter, StatusLabel,
-    TagCheck, Unfinished, UpstreamKind, UpstreamOutcome, WriteOutcome, Written,
+    TagCheck, Unfinished, UpstreamKind, UpstreamOutcome, WarmLabel, WriteOutcome, Written,
 };
 
 use crate::pull::{LinkState, Served};
@@ -112,6 +112,16 @@ metrics! {
         stale_tags: Gauge = "stale_tags", Gauge::default();
         /// Tags that were served stale and proved to have moved.
         stale_tags_moved: Counter = "stale_tags_moved", Counter::default();
+        /// Tags that mean something new upstream and move when all of that is here (warm.holdback).
+        held_back_tags: Gauge = "held_back_tags", Gauge::default();
+        /// Pinned tags that are served although their upstream no longer has them.
+        withdrawn_tags: Gauge = "withdrawn_tags", Gauge::default();
+        /// Images that are wanted ahead, by how far they are.
+        warm_images: Gauges<WarmLabel> = "warm_images", Gauges::new("state");
+        /// Images that are kept whatever happens.
+        pinned_images: Gauge = "pinned_images", Gauge::default();
+        /// Lists of images (deployment manifests, the artifact) that could not be read when they were last tried.
+        warm_lists_broken: Gauge = "warm_lists_broken", Gauge::default();
         /// Writes to hosted repositories, by what was to be written and what became of it.
         writes: WriteCounters = "writes", WriteCounters::default();
         /// Bytes of blobs received in pushes.

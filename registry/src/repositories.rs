@@ -7,6 +7,7 @@
 //! store's name that is answered means, asked for by itself, the same repository again. So no two share one, and what is kept
 //! in order by its name in the store is judged by the right upstream.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use cistern_oci::RepositoryName;
@@ -79,6 +80,16 @@ pub struct Mirror {
 }
 
 impl Mirror {
+    /// Who vouches for its tags: the upstream, with the name there where that is another than the one in the store. A tag that
+    /// was confirmed by anybody else, as before a route was changed, counts as stale.
+    pub fn source(&self) -> Cow<'_, str> {
+        let host = self.upstream.host();
+        if self.name_there == self.name {
+            return Cow::Borrowed(host);
+        }
+        Cow::Owned(format!("{host}/{}", self.name_there))
+    }
+
     /// The same for `asker`; for nobody in particular, [`Asker::default`].
     #[must_use]
     pub fn asked_by(self, asker: &Asker) -> Self {
@@ -234,6 +245,12 @@ impl Repositories {
     /// The route that a name takes when it is asked for without `ns`, as it was written: `azureiotedge-*`. None: it takes none.
     pub fn route_of(&self, name: &RepositoryName) -> Option<&str> {
         self.registries.route_of(name)
+    }
+
+    /// What is mirrored from an upstream, as the routes were written, those that count first before the others; `the rest` for what
+    /// no route takes. Nothing where there are no routes.
+    pub fn mirrored_from(&self, upstream: &str) -> Vec<String> {
+        self.registries.mirrored_from(upstream)
     }
 
     fn is_ours(&self, namespace: &str, own_host: Option<&str>) -> bool {

@@ -199,4 +199,4 @@ pub(crate) fn all_manifests<'all>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

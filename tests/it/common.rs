@@ -131,11 +131,14 @@ fn start_of(answer: &Answered) -> String {
 
 /// Pulls an image as a client does: the tag, then every manifest and blob by digest, each verified.
 pub(crate) async fn pull(cache: &Registry, repository: &str, tag: &str, image: &Image) {
-    let by_tag = get(&manifest_path(repository, tag))
-        .send(&cache.host())
-        .await;
+    pull_from(&cache.host(), repository, tag, image).await;
+}
+
+/// The same from whatever listens there.
+pub(crate) async fn pull_from(host: &str, repository: &str, tag: &str, image: &Image) {
+    let by_tag = get(&manifest_path(repository, tag)).send(host).await;
     assert_manifest(&by_tag, image.top());
-    pull_by_digest(cache, repository, image).await;
+    pull_by_digest_from(host, repository, image).await;
 }
 
 /// Pulls an image and waits until all of it is kept, which may be a moment after its last byte was served.
@@ -148,13 +151,17 @@ pub(crate) async fn pull_and_keep(cache: &Registry, repository: &str, tag: &str,
 
 /// Pulls every manifest and blob of an image by digest, each verified.
 pub(crate) async fn pull_by_digest(cache: &Registry, repository: &str, image: &Image) {
+    pull_by_digest_from(&cache.host(), repository, image).await;
+}
+
+async fn pull_by_digest_from(host: &str, repository: &str, image: &Image) {
     for manifest in image.manifests.iter().rev() {
         let path = manifest_path(repository, &manifest.digest);
-        assert_manifest(&get(&path).send(&cache.host()).await, manifest);
+        assert_manifest(&get(&path).send(host).await, manifest);
     }
     for blob in &image.blobs {
         let path = blob_path(repository, &blob.digest);
-        assert_blob(&get(&path).send(&cache.host()).await, blob);
+        assert_blob(&get(&path).send(host).await, blob);
     }
 }
 

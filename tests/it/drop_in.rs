@@ -86,7 +86,7 @@ async fn filled_cistern(images: &[&Tagged]) -> (ScriptedUpstream, Registry) {
 }
 
 /// Asserts that Distribution serves all of an image: by tag, every manifest by digest, every blob, and the tag in its list.
-async fn assert_distribution_serves(registry: &Registry, tag: &str, image: &Image) {
+pub(crate) async fn assert_distribution_serves(registry: &Registry, tag: &str, image: &Image) {
     let host = registry.host();
     for reference in [tag]
         .into_iter()
@@ -203,7 +203,11 @@ async fn filled_distribution(images: &[Tagged]) -> (Registry, Registry) {
 }
 
 /// The same without the list of tags: a pull-through Distribution asks its upstream for that.
-async fn assert_distribution_serves_by_digest(registry: &Registry, tag: &str, image: &Image) {
+pub(crate) async fn assert_distribution_serves_by_digest(
+    registry: &Registry,
+    tag: &str,
+    image: &Image,
+) {
     let host = registry.host();
     let manifest = |reference: &str, item: &Item| {
         get(&manifest_path(REPOSITORY, reference)).header("Accept", &item.media_type)

@@ -70,7 +70,10 @@ async fn an_image_goes_from_nothing_to_ready_and_its_missing_bytes_are_exact() {
     scene.get(&manifest("v1")).await;
     let all = blob_bytes(&scene.image);
     let known = line(&scene.cache, IMAGE).await;
-    assert_eq!((&known["state"], &known["named"]), (&json!("partial"), &json!(false)));
+    assert_eq!(
+        (&known["state"], &known["named"]),
+        (&json!("partial"), &json!(false))
+    );
     assert_eq!(known["missing_bytes"], all, "{known}");
     assert_eq!(known["digest"], scene.image.digest());
     let mut missing = all;
@@ -81,11 +84,20 @@ async fn an_image_goes_from_nothing_to_ready_and_its_missing_bytes_are_exact() {
         assert_eq!(line(&scene.cache, IMAGE).await["missing_bytes"], missing);
     }
     let whole = line(&scene.cache, IMAGE).await;
-    assert_eq!((&whole["state"], &whole["offline_ready"]), (&json!("ready"), &json!(true)));
-    assert_eq!(whole["total_bytes"], all + scene.image.top().bytes.len() as u64);
+    assert_eq!(
+        (&whole["state"], &whole["offline_ready"]),
+        (&json!("ready"), &json!(true))
+    );
+    assert_eq!(
+        whole["total_bytes"],
+        all + scene.image.top().bytes.len() as u64
+    );
     assert!(whole["last_used"].is_string(), "{whole}");
     let told = command(&scene.cache, &["images", "--all"]).await.well();
-    assert!(told.contains("cached besides: 1 image") && told.contains(IMAGE), "{told}");
+    assert!(
+        told.contains("cached besides: 1 image") && told.contains(IMAGE),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -105,7 +117,10 @@ async fn of_a_list_what_was_pulled_counts_and_not_what_is_for_other_machines() {
         kept(&scene.cache, &item.digest).await;
     }
     let line = line(&scene.cache, "team/app:list").await;
-    assert_eq!((&line["offline_ready"], &line["missing_bytes"]), (&json!(true), &json!(0)));
+    assert_eq!(
+        (&line["offline_ready"], &line["missing_bytes"]),
+        (&json!(true), &json!(0))
+    );
     let platforms = line["platforms"].as_array().unwrap();
     assert_eq!(platforms.len(), 1, "{line}");
     assert_eq!(platforms[0]["platform"], "linux/arm64");
@@ -145,19 +160,30 @@ async fn warm_reads_a_deployment_manifest_and_says_of_each_image_how_it_went() {
         "modules": { "none": module("$upstream:443/team/app:none") },
     } } } });
     std::fs::write(&file, manifest.to_string()).unwrap();
-    let ran = command(&scene.cache, &["warm", "--manifest", file.to_str().unwrap()]).await;
+    let ran = command(
+        &scene.cache,
+        &["warm", "--manifest", file.to_str().unwrap()],
+    )
+    .await;
     let told = ran.badly();
     assert!(told.contains("$upstream:443/team/app:v1 is here"), "{told}");
-    assert!(told.contains("error: $upstream:443/team/app:none: "), "{told}");
+    assert!(
+        told.contains("error: $upstream:443/team/app:none: "),
+        "{told}"
+    );
 }
 
 #[tokio::test]
 async fn warm_says_why_while_the_upstream_is_away_and_no_wait_does_not_wait() {
     let scene = Scene::new().await;
     scene.upstream.stop().await;
-    let told = command(&scene.cache, &["warm", "--no-wait", IMAGE]).await.well();
+    let told = command(&scene.cache, &["warm", "--no-wait", IMAGE])
+        .await
+        .well();
     assert!(told.contains("is asked for"), "{told}");
-    let refused = command(&scene.cache, &["warm", "Not/An:Image:at all"]).await.badly();
+    let refused = command(&scene.cache, &["warm", "Not/An:Image:at all"])
+        .await
+        .badly();
     assert!(refused.contains("Not/An:Image"), "{refused}");
     scene.upstream.start_again().await;
     eventually("the image", Duration::from_secs(60), || async {
@@ -195,13 +221,21 @@ async fn a_pin_survives_a_restart_and_is_taken_back_once() {
     command(&scene.cache, &["pin", IMAGE]).await.well();
     scene.cache.restart().await;
     let pinned = line(&scene.cache, IMAGE).await;
-    assert_eq!((&pinned["pinned"], &pinned["origins"]), (&json!(true), &json!(["pin"])));
+    assert_eq!(
+        (&pinned["pinned"], &pinned["origins"]),
+        (&json!(true), &json!(["pin"]))
+    );
     eventually("the image", SOON, || async {
         line(&scene.cache, IMAGE).await["offline_ready"] == true
     })
     .await;
-    let refused = command(&scene.cache, &["purge", "--yes", IMAGE]).await.badly();
-    assert!(refused.contains("pinned") && refused.contains("unpin it"), "{refused}");
+    let refused = command(&scene.cache, &["purge", "--yes", IMAGE])
+        .await
+        .badly();
+    assert!(
+        refused.contains("pinned") && refused.contains("unpin it"),
+        "{refused}"
+    );
     let told = command(&scene.cache, &["unpin", IMAGE]).await.well();
     assert!(told.contains("is not pinned any more"), "{told}");
     let told = command(&scene.cache, &["unpin", IMAGE]).await.well();
@@ -216,8 +250,14 @@ async fn purge_frees_an_image_and_keeps_what_others_share() {
         (scene.upstream, scene.cache)
     };
     let (one, two) = (
-        image().random_layers(1, 1, 20_000).random_layers(2, 1, 20_000).build(),
-        image().random_layers(1, 1, 20_000).random_layers(3, 1, 20_000).build(),
+        image()
+            .random_layers(1, 1, 20_000)
+            .random_layers(2, 1, 20_000)
+            .build(),
+        image()
+            .random_layers(1, 1, 20_000)
+            .random_layers(3, 1, 20_000)
+            .build(),
     );
     for (image, tag) in [(&one, "one"), (&two, "two")] {
         upstream.hold(image, REPOSITORY, &[tag]);
@@ -227,14 +267,22 @@ async fn purge_frees_an_image_and_keeps_what_others_share() {
             kept(&cache, &item.digest).await;
         }
     }
-    let told = command(&cache, &["purge", "--yes", "team/app:one"]).await.well();
-    assert!(told.contains("team/app:one is removed: 1 manifest"), "{told}");
+    let told = command(&cache, &["purge", "--yes", "team/app:one"])
+        .await
+        .well();
+    assert!(
+        told.contains("team/app:one is removed: 1 manifest"),
+        "{told}"
+    );
     upstream.stop().await;
     let asked = async |digest: &str| -> Answered { get(&blob(digest)).send(&cache.host()).await };
     for item in &two.blobs {
         assert_eq!(asked(&item.digest).await.status, 200, "a shared layer went");
     }
-    let only = one.blobs.iter().filter(|item| two.blobs.iter().all(|other| other.digest != item.digest));
+    let only = one
+        .blobs
+        .iter()
+        .filter(|item| two.blobs.iter().all(|other| other.digest != item.digest));
     for item in only {
         assert_ne!(asked(&item.digest).await.status, 200, "{}", item.digest);
         let path = cache.store().path().join(format!(
@@ -245,7 +293,9 @@ async fn purge_frees_an_image_and_keeps_what_others_share() {
         assert!(!path.exists());
     }
     assert_eq!(line(&cache, "team/app:one").await, Value::Null);
-    let again = command(&cache, &["purge", "--yes", "team/app:one"]).await.badly();
+    let again = command(&cache, &["purge", "--yes", "team/app:one"])
+        .await
+        .badly();
     assert!(again.contains("is not here"), "{again}");
 }
 
@@ -254,7 +304,9 @@ async fn nobody_is_purged_from_without_being_asked_and_hosted_images_never() {
     let scene = Scene::warm(&[("HOSTED_REPOSITORIES", "own/*")]).await;
     let refused = command(&scene.cache, &["purge", IMAGE]).await.badly();
     assert!(refused.contains("--yes"), "{refused}");
-    let refused = command(&scene.cache, &["purge", "--yes", "own/app:v1"]).await.badly();
+    let refused = command(&scene.cache, &["purge", "--yes", "own/app:v1"])
+        .await
+        .badly();
     assert!(refused.contains("hosted here"), "{refused}");
     assert_eq!(scene.get(&manifest("v1")).await.status, 200);
 }
@@ -280,14 +332,21 @@ async fn readiness_waits_for_a_bootstrap_set_that_is_required() {
     })
     .await;
     let told = command(&cache, &["status"]).await.well();
-    assert!(told.contains("warm       1 of 1 image ready, 1 pinned"), "{told}");
+    assert!(
+        told.contains("warm       1 of 1 image ready, 1 pinned"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
 async fn who_stops_watching_stops_nothing() {
     let scene = Scene::new().await;
     let gate = Gate::new();
-    scene.upstream.on("GET", &scene.layer(), Answer::held().stops_at(10_000, &gate));
+    scene.upstream.on(
+        "GET",
+        &scene.layer(),
+        Answer::held().stops_at(10_000, &gate),
+    );
     let folder = tempfile::tempdir().unwrap();
     let [option, store] = store_of(&scene.cache);
     let launch = cistern_tests::process::launch(
@@ -297,11 +356,18 @@ async fn who_stops_watching_stops_nothing() {
     );
     let mut watching = cistern_tests::process::Process::start(&launch);
     gate.wait_reached(1, SOON).await;
-    eventually("being told", SOON, || async { watching.log().contains("team/app:v1 is fetching") }).await;
+    eventually("being told", SOON, || async {
+        watching.log().contains("team/app:v1 is fetching")
+    })
+    .await;
     watching.signal(rustix::process::Signal::INT);
     let status = watching.wait(SOON).await.unwrap();
     assert_eq!(status.code(), Some(1));
-    assert!(watching.log().contains("the server goes on fetching"), "{}", watching.log());
+    assert!(
+        watching.log().contains("the server goes on fetching"),
+        "{}",
+        watching.log()
+    );
     gate.open();
     eventually("the image", SOON, || async {
         line(&scene.cache, IMAGE).await["offline_ready"] == true

@@ -18,6 +18,7 @@ pub mod caller;
 mod certificates;
 pub mod cistern;
 pub mod clients;
+pub mod container;
 pub mod distribution;
 pub mod images;
 pub mod markdown;
@@ -50,4 +51,17 @@ where
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A ready file of `deploy`, with these words of it replaced.
+///
+/// # Panics
+/// When there is no such file, or a word is not in it.
+pub fn asset(path: &str, replaced: &[(&str, &str)]) -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/");
+    let text = std::fs::read_to_string(format!("{file}{path}")).unwrap();
+    replaced.iter().fold(text, |text, (word, with)| {
+        assert!(text.contains(word), "{path} has no {word}");
+        text.replace(word, with)
+    })
 }

@@ -29,12 +29,13 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The first of `needs` that this machine lacks. Beside names of programs `root` and `static busybox` are understood:
-/// images are made of the latter, and it must run in a container that holds nothing else.
+/// The first of `needs` that this machine lacks. Beside names of programs `root`, `static busybox` and `static cistern`
+/// are understood: images are made of the latter two, which must run in a container that holds nothing else.
 pub fn missing(needs: &[&str]) -> Option<String> {
     let has = |need: &str| match need {
         "root" => is_root(),
         "static busybox" => static_busybox().is_some(),
+        "static cistern" => crate::container::static_binary().is_some(),
         program => find_program(program).is_some(),
     };
     needs

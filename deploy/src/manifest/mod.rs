@@ -101,6 +101,8 @@ pub struct CreateOptions {
     pub is_object: bool,
     /// The numbers of their chunks, sorted: `createOptions` is 0. edgeAgent refuses gaps.
     pub chunks: Vec<u32>,
+    /// The length of the longest chunk, in bytes; 0 if they are written as an object.
+    pub longest: usize,
 }
 
 /// One variable of a module's environment.

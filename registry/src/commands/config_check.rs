@@ -5,7 +5,7 @@ mod access;
 use super::{Console, Environment, Exit, load_from};
 use crate::config::{
     Config, CredentialText, FileChoice, ListenHost, Loaded, LogFormat, LogLevel, MetricsAt, Proxy,
-    Reserve, WhenGone, counted, written_duration,
+    Reserve, Route, UpstreamSettings, WhenGone, counted, written_duration,
 };
 
 pub(super) fn run(
@@ -71,6 +71,11 @@ fn report(loaded: &Loaded, searched: bool, console: &mut Console<'_>) {
         if !text.is_empty() {
             console.say(format!("{label:<10}{text}"));
         }
+        if label == "names" {
+            for route in routes(&config.proxy) {
+                console.say(format!("{:<10}{route}", "route"));
+            }
+        }
     }
     if loaded.settings.is_empty() {
         console.say("\nNothing is set; all of this is default.");
@@ -120,12 +125,20 @@ fn store(config: &Config) -> String {
 }
 
 fn upstream(proxy: &Proxy) -> String {
-    let Some(remote) = &proxy.remote else {
-        return "none; every repository is hosted here".to_owned();
-    };
-    let credentials = match &proxy.credentials {
-        None => "anonymous".to_owned(),
-        Some(credentials) => match (&credentials.username, &credentials.password) {
+    match proxy.upstream() {
+        Some(upstream) => told(&upstream),
+        None if proxy.is_cache() => "none; what no route takes is hosted here".to_owned(),
+        None => "none; every repository is hosted here".to_owned(),
+    }
+}
+
+/// A registry, and how it is asked.
+fn told(upstream: &UpstreamSettings) -> String {
+    let remote = &upstream.remote;
+    let credentials = match (&upstream.exec, &upstream.credentials) {
+        (Some(exec), _) => format!("as {} says", exec.command.display()),
+        (None, None) => "anonymous".to_owned(),
+        (None, Some(credentials)) => match (&credentials.username, &credentials.password) {
             (CredentialText::Inline(username), CredentialText::Inline(_)) => {
                 format!("as {}", username.expose())
             }
@@ -139,13 +152,17 @@ fn upstream(proxy: &Proxy) -> String {
             (CredentialText::File(path), _) => format!("as the user named in {}", path.display()),
         },
     };
-    let certificates = match (remote.url.scheme(), proxy.insecure, proxy.ca_files.len()) {
+    let certificates = match (
+        remote.url.scheme(),
+        upstream.insecure,
+        upstream.ca_files.len(),
+    ) {
         ("http", _, _) => ", plain HTTP".to_owned(),
         (_, true, _) => ", certificate not checked".to_owned(),
         (_, false, 0) => String::new(),
         (_, false, _) => format!(
             ", trusting also {}",
-            proxy
+            upstream
                 .ca_files
                 .iter()
                 .map(|path| path.display().to_string())
@@ -159,6 +176,27 @@ fn upstream(proxy: &Proxy) -> String {
     )
 }
 
+/// A line per route, those that count first before the others.
+fn routes(proxy: &Proxy) -> Vec<String> {
+    let mut routes: Vec<_> = proxy.routes.iter().collect();
+    routes.sort_by_key(|route| std::cmp::Reverse(route.matching.weight()));
+    let line = |route: &&Route| {
+        let (start, rewrite) = (route.matching.start(), route.rewrite.as_deref());
+        let renamed = match rewrite {
+            None => String::new(),
+            Some(rewrite) => format!(", where {start}app is {rewrite}app"),
+        };
+        let names: Vec<&str> = route.names().collect();
+        format!(
+            "{} from {}{renamed}; ns {}",
+            route.matching,
+            told(&route.upstream),
+            names.join(", ")
+        )
+    };
+    routes.iter().map(line).collect()
+}
+
 fn names(proxy: &Proxy) -> String {
     let names = proxy.names();
     if names.is_empty() {
@@ -169,7 +207,7 @@ fn names(proxy: &Proxy) -> String {
 }
 
 fn freshness(proxy: &Proxy) -> String {
-    if proxy.remote.is_none() {
+    if !proxy.is_cache() {
         return String::new();
     }
     let gone = match proxy.when_gone {
@@ -201,19 +239,20 @@ fn kept(proxy: &Proxy) -> String {
 
 fn way_out(config: &Config) -> String {
     let outgoing = &config.outgoing;
-    let proxy = match config
-        .proxy
-        .remote
-        .as_ref()
-        .map(|remote| remote.url.scheme())
-    {
-        Some("http") => &outgoing.http,
-        _ => &outgoing.https,
-    };
-    match (proxy, &outgoing.except) {
-        (None, _) => String::new(),
-        (Some(proxy), None) => format!("through {proxy}"),
-        (Some(proxy), Some(except)) => format!("through {proxy}, except {except}"),
+    let mut proxies = Vec::new();
+    for remote in config.proxy.remotes() {
+        let proxy = match remote.url.scheme() {
+            "http" => &outgoing.http,
+            _ => &outgoing.https,
+        };
+        let proxy = proxy.as_ref().map(ToString::to_string);
+        proxies.extend(proxy.filter(|proxy| !proxies.contains(proxy)));
+    }
+    let proxies = proxies.join(" or ");
+    match (proxies.as_str(), &outgoing.except) {
+        ("", _) => String::new(),
+        (proxies, None) => format!("through {proxies}"),
+        (proxies, Some(except)) => format!("through {proxies}, except {except}"),
     }
 }
 

@@ -68,7 +68,9 @@ fn lines(page: &ExplainPage) -> Vec<String> {
         (Some(name), None) => format!("mirror of {name}"),
         (None, _) => "lives here".to_owned(),
     };
-    let mut lines = vec![format!("{} ({of})", page.image)];
+    let route = page.route.as_ref();
+    let route = route.map_or_else(String::new, |route| format!(", by the route {route}"));
+    let mut lines = vec![format!("{} ({of}{route})", page.image)];
     if let Some(digest) = &page.digest {
         lines.push(format!("  {digest}"));
     }

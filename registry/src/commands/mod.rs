@@ -10,6 +10,7 @@ mod garbage_collect;
 mod healthcheck;
 mod images;
 mod pin;
+mod privileges;
 mod purge;
 mod serve;
 mod status;

@@ -80,12 +80,18 @@ fn upstream(upstream: &UpstreamLine) -> Vec<String> {
         seconds(upstream.for_seconds),
         upstream.since
     )];
+    if !upstream.names.is_empty() {
+        lines.push(format!(
+            "           mirrored from it: {}",
+            upstream.names.join(", ")
+        ));
+    }
     if let Some(error) = &upstream.last_error {
         lines.push(format!("           last error: {error}"));
     }
     if upstream.credentials_refused {
         lines.push(
-            "           it refuses this cache's credentials: see proxy.username and proxy.password"
+            "           it refuses this cache's credentials: see username and password, of proxy or of its route"
                 .to_owned(),
         );
     }

@@ -26,32 +26,31 @@ pub struct Credentials {
     pub password: CredentialText,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Credentials> {
-    let username = half(reader, from, "proxy.username", "proxy.usernamefile");
-    let password = half(reader, from, "proxy.password", "proxy.passwordfile");
+/// What stands below `section`: `proxy`, or a route.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    from: &LoadFrom<'_>,
+    section: &str,
+) -> Option<Credentials> {
+    let key = |word: &str| format!("{section}.{word}");
+    let (name, secret) = (key("username"), key("password"));
+    let username = half(reader, from, &name, &key("usernamefile"));
+    let password = half(reader, from, &secret, &key("passwordfile"));
     let empty = || CredentialText::Inline(Secret::new(""));
     match (username, password) {
         (None, None) => None,
         (Some((username, _)), Some((password, _))) => Some(Credentials { username, password }),
         (Some((username, place)), None) => {
-            reader.warn(
-                place,
-                "proxy.username",
-                "there is no password with it",
-                "set proxy.password or proxy.passwordfile",
-            );
+            let advice = format!("set {secret} or {secret}file");
+            reader.warn(place, &name, "there is no password with it", &advice);
             Some(Credentials {
                 username,
                 password: empty(),
             })
         }
         (None, Some((password, place))) => {
-            reader.warn(
-                place,
-                "proxy.password",
-                "there is no user name with it",
-                "set proxy.username; many registries take any name with a token",
-            );
+            let advice = format!("set {name}; many registries take any name with a token");
+            reader.warn(place, &secret, "there is no user name with it", &advice);
             Some(Credentials {
                 username: empty(),
                 password,

@@ -43,12 +43,11 @@ pub(super) fn apply(tree: &mut Node, environment: &BTreeMap<String, String>) -> 
 
 /// The path that a variable names, and what may be written there.
 fn target(rest: &str) -> Option<(Vec<&str>, Option<Shape>)> {
-    match rest {
-        "PROXY_PASSWORD_FILE" => return Some((vec!["proxy", "passwordfile"], Some(Shape::One))),
-        "PROXY_USERNAME_FILE" => return Some((vec!["proxy", "usernamefile"], Some(Shape::One))),
-        _ => {}
-    }
-    let words: Vec<&str> = rest.split('_').collect();
+    let words: Vec<&str> = match rest.strip_suffix("_FILE").map(|of| of.rsplit_once('_')) {
+        Some(Some((section, "PASSWORD"))) => section.split('_').chain(["PASSWORDFILE"]).collect(),
+        Some(Some((section, "USERNAME"))) => section.split('_').chain(["USERNAMEFILE"]).collect(),
+        _ => rest.split('_').collect(),
+    };
     let path = words.join(".").to_lowercase();
     let shape = match keys::look_up(&path) {
         Known::No => return None,
@@ -87,17 +86,22 @@ fn is_spelled_right(words: &[&str], path: &str) -> bool {
         .all(|word| !word.chars().any(char::is_lowercase))
 }
 
-/// The last word of a path may be the place in a list, or a name below a key of names.
+/// The last word of a path may be the place in a list, or a name below a key of names; one in the middle a place in a list of maps.
 fn steps<'a>(path: &[&'a str], shape: Option<Shape>) -> Vec<Step<'a>> {
     let is_below = matches!(
         keys::look_up(&path.join(".").to_lowercase()),
         Known::Below(_)
     );
     let last = path.len().saturating_sub(1);
+    let is_element = |position: usize| {
+        let before = path.get(..position).unwrap_or_default().join(".");
+        keys::is_list_of_maps(&before.to_lowercase())
+    };
     let step = |(position, word): (usize, &&'a str)| match (shape, word.parse::<u16>()) {
         (Some(Shape::Several), Ok(index)) if is_below && position == last => {
             Step::Element(usize::from(index))
         }
+        (_, Ok(index)) if is_element(position) => Step::Element(usize::from(index)),
         (Some(Shape::Names), _) if is_below && position == last => Step::Name(word),
         _ => Step::Key(word),
     };
@@ -141,9 +145,10 @@ fn probably_meant(rest: &str) -> Option<String> {
         .map(|key| key.path)
         .collect();
     let (section, word) = in_its_section(rest);
+    let in_the_table = keys::in_the_table(&section);
     let below = used
         .iter()
-        .filter_map(|path| path.strip_prefix(&section)?.strip_prefix('.'))
+        .filter_map(|path| path.strip_prefix(&*in_the_table)?.strip_prefix('.'))
         .filter(|word| !word.contains('.'));
     let here = nearest(&word, below).map(|near| format!("{section}.{near}"));
     let elsewhere = || {

@@ -12,7 +12,7 @@ use crate::repositories::{NamePattern, NotAPattern};
 /// The section `hosted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosted {
-    /// `hosted.repositories`: which repositories live here. Without an upstream all of them do, whatever is here.
+    /// `hosted.repositories`: which repositories live here. Without `proxy.remoteurl` all of them do that no route takes, whatever is here.
     pub repositories: Vec<NamePattern>,
     /// `hosted.writefrom`: where writers must be. None: nothing was said; an empty list: nobody writes.
     pub write_from: Option<Vec<IpNet>>,
@@ -57,14 +57,15 @@ pub(super) fn doubts(
     http: &Http,
     auth: Option<&HtpasswdFile>,
 ) {
-    match proxy.remote {
-        None if !hosted.repositories.is_empty() => warn(
+    let is_some = !hosted.repositories.is_empty();
+    match (&proxy.remote, proxy.is_cache()) {
+        (None, false) if is_some => warn(
             reader,
             REPOSITORIES,
             "every repository is hosted here, whatever it says: there is no upstream",
             "set proxy.remoteurl, or remove it",
         ),
-        Some(_) if hosted.repositories.is_empty() => {
+        (Some(_), _) if !is_some => {
             for path in [WRITE_FROM, "hosted.incomplete"] {
                 let what = "it has no effect: every repository mirrors the upstream";
                 warn(
@@ -75,13 +76,13 @@ pub(super) fn doubts(
                 );
             }
         }
-        Some(_) if hosted.repositories.iter().any(NamePattern::is_every_name) => warn(
+        (_, true) if hosted.repositories.iter().any(NamePattern::is_every_name) => warn(
             reader,
             REPOSITORIES,
             "it matches every name, so the upstream is never asked",
             "name only those that live here, such as local/*",
         ),
-        None | Some(_) => {}
+        _ => {}
     }
     if hosted.lets_this_machine_write() && auth.is_none() && !forwards_from_here(http) {
         let what =

@@ -23,6 +23,7 @@ mod rate;
 mod reader;
 mod reference;
 mod remote_url;
+mod routes;
 mod size;
 mod source;
 mod storage;
@@ -52,6 +53,7 @@ pub use proxy::{Proxy, WhenGone};
 pub use rate::RateWindow;
 pub use reference::{reference_page, reference_table};
 pub use remote_url::RemoteUrl;
+pub use routes::{Route, UpstreamSettings};
 pub use storage::{Reserve, Storage};
 pub use time_window::TimeWindow;
 pub use uplink::{ClientIdentity, Exec, Uplink};
@@ -79,6 +81,8 @@ pub struct Config {
     pub edge: Edge,
     /// `warm`: what is fetched before anybody asks for it.
     pub warm: Warm,
+    /// Hosts that mean this device: `IOTEDGE_GATEWAYHOSTNAME` of the environment, as its children call it.
+    pub own_names: Vec<String>,
     /// `https_proxy`, `http_proxy` and `no_proxy` of the environment: how the upstream is reached.
     pub outgoing: OutgoingProxies,
 }
@@ -98,7 +102,7 @@ pub enum FileChoice {
 pub struct LoadFrom<'a> {
     /// Which file, as the command line had it.
     pub file: FileChoice,
-    /// The environment; `REGISTRY_…`, the proxy variables and `IOTEDGE_PARENTHOSTNAME` are looked at.
+    /// The environment; `REGISTRY_…`, the proxy variables, `IOTEDGE_PARENTHOSTNAME` and `IOTEDGE_GATEWAYHOSTNAME` are looked at.
     pub environment: &'a BTreeMap<String, String>,
     /// Every warning becomes an error (`--strict`).
     pub strict: bool,
@@ -178,13 +182,12 @@ impl Config {
         let auth = auth::read(reader, from);
         let hosted = hosted::read(reader);
         let (edge, warm) = (edge::read(reader), warm::read(reader));
-        let scheme = proxy
-            .as_ref()
-            .and_then(|proxy| proxy.remote.as_ref())
-            .map(|remote| remote.url.scheme());
-        let outgoing = outgoing::read(reader, from.environment, scheme);
+        let remotes = proxy.iter().flat_map(Proxy::remotes);
+        let schemes: Vec<_> = remotes.map(|remote| remote.url.scheme()).collect();
+        let outgoing = outgoing::read(reader, from.environment, &schemes);
         let (http, proxy, hosted) = (http?, proxy?, hosted?);
         hosted::doubts(reader, &hosted, &proxy, &http, auth.as_ref());
+        routes::doubts(reader, &proxy, &hosted);
         Some(Self {
             http,
             log: log?,
@@ -194,6 +197,7 @@ impl Config {
             hosted,
             edge: edge?,
             warm: warm?,
+            own_names: own_names(from.environment),
             outgoing,
         })
     }
@@ -227,6 +231,15 @@ impl Config {
             findings: reader.findings,
         })
     }
+}
+
+/// Where edgeAgent tells a module the host name of its device.
+const GATEWAY_VARIABLE: &str = "IOTEDGE_GATEWAYHOSTNAME";
+
+fn own_names(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let name = environment.get(GATEWAY_VARIABLE).map(|name| name.trim());
+    let name = name.filter(|name| !name.is_empty());
+    name.map(str::to_ascii_lowercase).into_iter().collect()
 }
 
 /// Puts the environment over the file.

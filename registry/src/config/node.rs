@@ -60,14 +60,25 @@ impl Node {
         }
     }
 
-    /// The node below `path`, a path of keys joined by dots.
+    /// The node below `path`, a path of keys, and of places in lists, joined by dots.
     pub(super) fn find(&self, path: &str) -> Option<&Node> {
         path.split('.').try_fold(self, |node, key| {
+            if let Value::List(items) = &node.value {
+                return items.get(key.parse::<usize>().ok()?);
+            }
             node.entries()
                 .iter()
                 .find(|entry| entry.key == key)
                 .map(|entry| &entry.node)
         })
+    }
+
+    /// The elements of a list; none of anything else.
+    pub(super) fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Null | Value::Text(_) | Value::Map(_) => &[],
+        }
     }
 
     /// Whether anything is said here: a null, an empty text, `false` and what is made of these alone say nothing.

@@ -50,23 +50,24 @@ impl fmt::Debug for OutgoingProxy {
     }
 }
 
-/// Reads the variables that concern the scheme of our upstream; the others may say what they like.
+/// Reads the variables that concern the schemes of our upstreams; the others may say what they like.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     environment: &BTreeMap<String, String>,
-    scheme: Option<&str>,
+    schemes: &[&str],
 ) -> OutgoingProxies {
     let mut proxies = OutgoingProxies::default();
     if let Some((_, except)) = first_set(environment, ["NO_PROXY", "no_proxy"]) {
         proxies.except = Some(except.to_owned());
     }
-    match scheme {
-        Some("https") => proxies.https = one(reader, environment, ["HTTPS_PROXY", "https_proxy"]),
-        Some("http") => proxies.http = one(reader, environment, ["HTTP_PROXY", "http_proxy"]),
-        _ => {}
+    if schemes.contains(&"https") {
+        proxies.https = one(reader, environment, ["HTTPS_PROXY", "https_proxy"]);
+    }
+    if schemes.contains(&"http") {
+        proxies.http = one(reader, environment, ["HTTP_PROXY", "http_proxy"]);
     }
     // A redirect may lead from http to https (never back), so the other proxy is taken along if it is one.
-    if scheme == Some("http") {
+    if schemes.contains(&"http") && !schemes.contains(&"https") {
         proxies.https = first_set(environment, ["HTTPS_PROXY", "https_proxy"])
             .and_then(|(_, text)| parse(text).ok());
     }

@@ -8,6 +8,7 @@ use super::credentials::{self, Credentials};
 use super::duration;
 use super::reader::{Problem, Reader, Written, flag};
 use super::remote_url::RemoteUrl;
+use super::routes::{self, Route, UpstreamSettings};
 use super::uplink::{self, Uplink};
 
 /// The section `proxy`.
@@ -37,6 +38,8 @@ pub struct Proxy {
     pub insecure: bool,
     /// How the link is used.
     pub uplink: Uplink,
+    /// `proxy.routes`: names that are mirrored from other registries.
+    pub routes: Vec<Route>,
 }
 
 /// A roll-out may be half a minute late, and a herd of children that ask by tag costs two questions a minute.
@@ -55,6 +58,31 @@ pub enum WhenGone {
 }
 
 impl Proxy {
+    /// Whether anything is mirrored.
+    pub fn is_cache(&self) -> bool {
+        self.remote.is_some() || !self.routes.is_empty()
+    }
+
+    /// The upstream of what no route matches, with all that is configured of it.
+    pub fn upstream(&self) -> Option<UpstreamSettings> {
+        Some(UpstreamSettings {
+            remote: self.remote.clone()?,
+            credentials: self.credentials.clone(),
+            ca_files: self.ca_files.clone(),
+            insecure: self.insecure,
+            realms: self.realms.clone(),
+            alternates: self.uplink.alternates.clone(),
+            exec: self.uplink.exec.clone(),
+            client_identity: self.uplink.client_identity.clone(),
+        })
+    }
+
+    /// Every registry that is mirrored, in the order of the configuration; one that several routes name comes several times.
+    pub fn remotes(&self) -> impl Iterator<Item = &RemoteUrl> {
+        let routes = self.routes.iter().map(|route| &route.upstream.remote);
+        self.remote.iter().chain(routes)
+    }
+
     /// Every name a caller may give as `ns` to mean the upstream: its own, then the aliases, each once.
     pub fn names(&self) -> Vec<&str> {
         let own = self.remote.iter().flat_map(|remote| &remote.names);
@@ -72,7 +100,7 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
     let remote = reader.value("proxy.remoteurl", |text| {
         RemoteUrl::parse(text, from.environment)
     });
-    let credentials = credentials::read(reader, from);
+    let credentials = credentials::read(reader, from, "proxy");
     let ttl = reader
         .value("proxy.ttl", duration::parse)
         .filter(|ttl| !ttl.is_zero());
@@ -81,9 +109,10 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
     let when_gone = reader.value("proxy.whengone", when_gone);
     let aliases = hosts(reader, "proxy.aliases");
     let realms = hosts(reader, "proxy.realms");
-    let ca_files = ca_files(reader, from);
+    let ca_files = ca_files(reader, from, "proxy.ca");
     let insecure = reader.value("proxy.insecure", flag);
     let uplink = uplink::read(reader, from);
+    let routes = routes::read(reader, from);
     let proxy = Proxy {
         remote,
         credentials,
@@ -97,6 +126,7 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
         ca_files,
         insecure: insecure?,
         uplink: uplink?,
+        routes,
     };
     doubts(reader, &proxy);
     Some(proxy)
@@ -104,47 +134,49 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Proxy
 
 /// Settings that are valid and still likely not meant.
 fn doubts(reader: &mut Reader<'_>, proxy: &Proxy) {
-    match (&proxy.remote, reader.set("proxy.remoteurl")) {
-        (Some(remote), Some(written)) => {
-            let is_clear = remote.url.scheme() == "http";
-            if is_clear && proxy.credentials.is_some() {
-                let what = format!(
-                    "credentials are sent to {} in the clear",
-                    remote.authority()
-                );
-                reader.warn(
-                    written.place.clone(),
-                    "proxy.remoteurl",
-                    what,
-                    "write https:// if it speaks TLS",
-                );
-            }
-            if !is_clear && !written.text.contains("://") && remote.url.port() == Some(80) {
-                let what = format!("without a scheme this is https://{}", remote.authority());
-                reader.warn(
-                    written.place,
-                    "proxy.remoteurl",
-                    what,
-                    "write http:// if it speaks no TLS",
-                );
-            }
-        }
-        (None, None) => without_remote(reader),
-        (Some(_), None) | (None, Some(_)) => {}
-    }
-    if let (true, Some(written)) = (proxy.insecure, reader.set("proxy.insecure")) {
-        let what =
-            "the upstream's certificate is not checked, so anybody on the way can pose as it";
-        reader.warn(
-            written.place,
-            "proxy.insecure",
-            what,
-            "name its certificate in proxy.ca instead",
-        );
+    match proxy.upstream() {
+        Some(upstream) => upstream_doubts(reader, "proxy", &upstream),
+        None if !reader.says("proxy.remoteurl") => without_remote(reader, proxy),
+        None => {}
     }
 }
 
-fn without_remote(reader: &mut Reader<'_>) {
+/// The same of one registry; `section` is where it is configured.
+pub(super) fn upstream_doubts(reader: &mut Reader<'_>, section: &str, upstream: &UpstreamSettings) {
+    let (remote, path) = (&upstream.remote, format!("{section}.remoteurl"));
+    if let Some(written) = reader.set(&path) {
+        let is_clear = remote.url.scheme() == "http";
+        if is_clear && (upstream.credentials.is_some() || upstream.exec.is_some()) {
+            let what = format!(
+                "credentials are sent to {} in the clear",
+                remote.authority()
+            );
+            let advice = "write https:// if it speaks TLS";
+            reader.warn(written.place.clone(), &path, what, advice);
+        }
+        if !is_clear && !written.text.contains("://") && remote.url.port() == Some(80) {
+            let what = format!("without a scheme this is https://{}", remote.authority());
+            let advice = "write http:// if it speaks no TLS";
+            reader.warn(written.place, &path, what, advice);
+        }
+    }
+    let path = format!("{section}.insecure");
+    if let (true, Some(written)) = (upstream.insecure, reader.set(&path)) {
+        let what =
+            "the upstream's certificate is not checked, so anybody on the way can pose as it";
+        let advice = format!("name its certificate in {section}.ca instead");
+        reader.warn(written.place, &path, what, advice);
+    }
+}
+
+fn without_remote(reader: &mut Reader<'_>, proxy: &Proxy) {
+    let (what, advice) = if proxy.is_cache() {
+        let what = "it has no effect: each route has its own, and there is no proxy.remoteurl";
+        (what, "set it in the route, or set proxy.remoteurl")
+    } else {
+        let advice = "set proxy.remoteurl to the registry this is to be a cache of";
+        ("it has no effect: there is no upstream", advice)
+    };
     for path in [
         "proxy.username",
         "proxy.password",
@@ -154,14 +186,11 @@ fn without_remote(reader: &mut Reader<'_>) {
         "proxy.exec.command",
         "proxy.clientcertificate",
     ] {
+        if path == "proxy.ttl" && proxy.is_cache() {
+            continue;
+        }
         if let Some(written) = reader.set(path) {
-            let advice = "set proxy.remoteurl to the registry this is to be a cache of";
-            reader.warn(
-                written.place,
-                path,
-                "it has no effect: there is no upstream",
-                advice,
-            );
+            reader.warn(written.place, path, what, advice);
         }
     }
 }
@@ -187,7 +216,8 @@ fn when_gone(text: &str) -> Result<WhenGone, Problem> {
     }
 }
 
-fn hosts(reader: &mut Reader<'_>, path: &str) -> Vec<String> {
+/// A list of hosts.
+pub(super) fn hosts(reader: &mut Reader<'_>, path: &str) -> Vec<String> {
     let written: Vec<Written> = reader.list(path);
     let mut hosts: Vec<String> = written
         .iter()
@@ -219,9 +249,13 @@ fn host(text: &str) -> Result<String, Problem> {
     })
 }
 
-fn ca_files(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Vec<PathBuf> {
-    const PATH: &str = "proxy.ca";
-    let written: Vec<Written> = reader.list(PATH);
+/// Files with certificates.
+pub(super) fn ca_files(
+    reader: &mut Reader<'_>,
+    from: &LoadFrom<'_>,
+    path_of_key: &str,
+) -> Vec<PathBuf> {
+    let written: Vec<Written> = reader.list(path_of_key);
     let mut files = Vec::new();
     for written in written {
         let path = Path::new(&written.text);
@@ -231,7 +265,7 @@ fn ca_files(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Vec<PathBuf> {
                 let what = format!("{} cannot be read: {error}", path.display());
                 reader.fail(
                     written.place,
-                    PATH,
+                    path_of_key,
                     what,
                     "name a file with certificates in PEM form",
                 );

@@ -128,6 +128,11 @@ impl<'a> Reader<'a> {
         self.texts(path, node)
     }
 
+    /// How many elements are written under a key that has a list of maps.
+    pub(super) fn elements(&self, path: &str) -> usize {
+        self.tree.find(path).map_or(0, |node| node.items().len())
+    }
+
     /// The names below a key, each with its texts; one text is not split.
     pub(super) fn names(&mut self, path: &str) -> Vec<(Written, Vec<Written>)> {
         let Some(node) = self.tree.find(path) else {
@@ -259,7 +264,12 @@ fn collect(node: &Node, section: &str, settings: &mut Vec<Setting>) {
             format!("{section}.{}", entry.key)
         };
         match keys::look_up(&path) {
-            Known::Section => collect(&entry.node, &path, settings),
+            Known::Section => {
+                collect(&entry.node, &path, settings);
+                for (number, item) in entry.node.items().iter().enumerate() {
+                    collect(item, &format!("{path}.{number}"), settings);
+                }
+            }
             Known::Key(Key {
                 standing: Standing::Used { shape, .. },
                 ..

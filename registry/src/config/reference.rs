@@ -90,9 +90,12 @@ Which file is read:
 - **Variables**: a key's path in upper case, joined by `_`, after `REGISTRY_`: `proxy.remoteurl` is `REGISTRY_PROXY_REMOTEURL`. A variable
   overrides the file; an empty one unsets the key. Values are YAML. A list may be `a,b`, `[a, b]`, or one variable per element:
   `REGISTRY_PROXY_ALIASES_0`, `REGISTRY_PROXY_ALIASES_1`. A header is `REGISTRY_HTTP_HEADERS_X-FRAME-OPTIONS=[deny]`.
+- **`proxy.routes`** is a list of maps: `proxy.routes.0.prefix` below is the first route's, further ones have 1, 2 and so on, without a gap, and
+  so have their variables: `REGISTRY_PROXY_ROUTES_1_PREFIX`, `REGISTRY_PROXY_ROUTES_1_CA_0`. See [routes.md](routes.md).
 - **Durations** are Go's: `168h`, `1m30s`, `1.5h`, `100ms`. A bare number is nanoseconds, as in Distribution, and refused below one second.
 - **Sizes** have a unit: `500MiB`, `20GiB` (1024), `20GB` (1000), or are a share of the disk: `5%`.
-- **Secrets** are better kept in files: `proxy.passwordfile`, or `REGISTRY_PROXY_PASSWORD_FILE` and `REGISTRY_PROXY_USERNAME_FILE`.
+- **Secrets** are better kept in files: `proxy.passwordfile`, or `REGISTRY_PROXY_PASSWORD_FILE` and `REGISTRY_PROXY_USERNAME_FILE`
+  (`REGISTRY_PROXY_ROUTES_0_PASSWORD_FILE`).
 - **`proxy.remoteurl`** may be `host`, `host:port`, a URL with or without a slash at its end, or `$upstream:443`, which stands for
   `IOTEDGE_PARENTHOSTNAME` of the environment. Without a scheme it is https. `docker.io` is Docker Hub.
 - **Proxies** on the way out: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, or the same in lower case; upper case wins, as in Go programs.
@@ -103,7 +106,7 @@ Which file is read:
 const ACCESS: &str = "
 ## Who may come in, and who may write
 
-| `auth.htpasswd` | `proxy.remoteurl` | who writes to hosted repositories |
+| `auth.htpasswd` | `proxy.remoteurl` or `proxy.routes` | who writes to hosted repositories |
 |---|---|---|
 | set | either | whoever has a login; from the networks in `hosted.writefrom` only, if that is set |
 | not set | set | this machine only (127.0.0.0/8 and ::1), or the networks in `hosted.writefrom` |

@@ -53,7 +53,7 @@ impl RemoteUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Problem::new(
                 "it holds credentials",
-                "put them into proxy.username and proxy.passwordfile",
+                "put them into the keys username and passwordfile beside it",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {

@@ -34,6 +34,7 @@ fn walk(node: &Node, section: &str, findings: &mut Vec<Finding>) {
         };
         match known {
             Known::Key(key) => judge(key, entry, findings),
+            Known::Section if keys::is_list_of_maps(&path) => walk_list(entry, &path, findings),
             Known::Section => match &entry.node.value {
                 Value::Map(_) => walk(&entry.node, &path, findings),
                 Value::Null => {}
@@ -49,6 +50,53 @@ fn walk(node: &Node, section: &str, findings: &mut Vec<Finding>) {
                 }
             },
             Known::Below(_) | Known::No => findings.push(unknown(section, &path, entry)),
+        }
+    }
+}
+
+/// A list of maps; numbers that variables leave out are missing elements.
+fn walk_list(entry: &Entry, path: &str, findings: &mut Vec<Finding>) {
+    let words = || keys::words_below(&format!("{path}.0")).join(", ");
+    let mut fail = |place: &Place, path: &str, what: &str, advice: String| {
+        findings.push(Finding::error(place.clone(), path, what, advice));
+    };
+    match &entry.node.value {
+        Value::Null => return,
+        Value::Text(text) if text.is_empty() => return,
+        Value::Text(_) | Value::Map(_) => {
+            let advice = format!("write a list, each element of which may have {}", words());
+            fail(&entry.place, path, "a list is expected here", advice);
+            return;
+        }
+        Value::List(_) => {}
+    }
+    let items = entry.node.items();
+    let is_missing = |item: &Node| matches!(&item.value, Value::Null);
+    if let Some(gap) = items.iter().position(is_missing) {
+        let after = items.iter().skip(gap).position(|item| !is_missing(item));
+        let (number, what) = (format!("{path}.{gap}"), "nothing is written here");
+        let advice = match after {
+            Some(after) => format!(
+                "count from 0 without a gap: {}_… is set, and nothing of {}_…",
+                keys::variable_of(&format!("{path}.{}", gap + after)),
+                keys::variable_of(&number)
+            ),
+            None => format!("remove it, or write {}", words()),
+        };
+        let place = items.get(gap).map_or(&entry.place, |item| &item.place);
+        fail(place, &number, what, advice);
+    }
+    for (number, item) in items.iter().enumerate() {
+        let path = format!("{path}.{number}");
+        match &item.value {
+            Value::Map(_) => walk(item, &path, findings),
+            Value::Null => {}
+            Value::Text(_) | Value::List(_) => findings.push(Finding::error(
+                item.place.clone(),
+                &path,
+                "keys are expected here",
+                format!("write {}", words()),
+            )),
         }
     }
 }
@@ -125,6 +173,9 @@ fn unknown(section: &str, path: &str, entry: &Entry) -> Finding {
             advice,
         ),
         "proxy" | "storage.cache" | "hosted" => {
+            Finding::error(place, path, "there is no such key", advice)
+        }
+        _ if section.starts_with("proxy.") => {
             Finding::error(place, path, "there is no such key", advice)
         }
         _ => Finding::warning(

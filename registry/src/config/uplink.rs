@@ -60,9 +60,7 @@ pub struct ClientIdentity {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Uplink> {
-    let alternates = texts(reader, "proxy.alternates", |text| {
-        RemoteUrl::parse(text, from.environment)
-    });
+    let alternates = alternates(reader, from, "proxy");
     let hold = reader.value("proxy.hold", duration::parse);
     let hold_limit = reader.value("proxy.holdlimit", count);
     let rate = reader.value("proxy.rate", rate::parse).flatten();
@@ -71,8 +69,8 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Uplin
     let downloads = reader.value("proxy.downloads", at_least_one);
     let strict = texts(reader, "proxy.strict", image);
     let read_ahead = reader.value("proxy.readahead", flag);
-    let exec = exec(reader);
-    let client_identity = client_identity(reader, from);
+    let exec = exec(reader, "proxy");
+    let client_identity = client_identity(reader, from, "proxy");
     Some(Uplink {
         alternates,
         hold: hold?,
@@ -85,6 +83,17 @@ pub(super) fn read(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<Uplin
         read_ahead: read_ahead?,
         exec,
         client_identity,
+    })
+}
+
+/// Other addresses of the registry of `section`.
+pub(super) fn alternates(
+    reader: &mut Reader<'_>,
+    from: &LoadFrom<'_>,
+    section: &str,
+) -> Vec<RemoteUrl> {
+    texts(reader, &format!("{section}.alternates"), |text| {
+        RemoteUrl::parse(text, from.environment)
     })
 }
 
@@ -134,17 +143,19 @@ fn at_least_one(text: &str) -> Result<usize, Problem> {
     }
 }
 
-fn exec(reader: &mut Reader<'_>) -> Option<Exec> {
+/// The credential helper of the registry of `section`.
+pub(super) fn exec(reader: &mut Reader<'_>, section: &str) -> Option<Exec> {
+    let path = format!("{section}.exec.command");
     let lifetime = reader
-        .value("proxy.exec.lifetime", duration::parse)
+        .value(&format!("{section}.exec.lifetime"), duration::parse)
         .filter(|lifetime| !lifetime.is_zero());
-    let command = reader.set("proxy.exec.command")?;
-    for path in ["proxy.username", "proxy.usernamefile"] {
-        if reader.says(path) {
+    let command = reader.set(&path)?;
+    for other in ["username", "usernamefile"].map(|word| format!("{section}.{word}")) {
+        if reader.says(&other) {
             reader.fail(
                 command.place.clone(),
-                "proxy.exec.command",
-                format!("{path} is set too, and only one of them can tell the credentials"),
+                &path,
+                format!("{other} is set too, and only one of them can tell the credentials"),
                 "remove one of them",
             );
         }
@@ -155,19 +166,24 @@ fn exec(reader: &mut Reader<'_>) -> Option<Exec> {
     })
 }
 
-fn client_identity(reader: &mut Reader<'_>, from: &LoadFrom<'_>) -> Option<ClientIdentity> {
-    const CERTIFICATE: &str = "proxy.clientcertificate";
-    const KEY: &str = "proxy.clientkey";
-    let certificate = file(reader, from, CERTIFICATE);
-    let key = file(reader, from, KEY);
+/// What the registry of `section` is shown.
+pub(super) fn client_identity(
+    reader: &mut Reader<'_>,
+    from: &LoadFrom<'_>,
+    section: &str,
+) -> Option<ClientIdentity> {
+    let certificate_key = format!("{section}.clientcertificate");
+    let key_key = format!("{section}.clientkey");
+    let certificate = file(reader, from, &certificate_key);
+    let key = file(reader, from, &key_key);
     match (certificate, key) {
         (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key }),
         (None, None) => None,
         (given, _) => {
             let (path, missing) = if given.is_some() {
-                (CERTIFICATE, KEY)
+                (&certificate_key, &key_key)
             } else {
-                (KEY, CERTIFICATE)
+                (&key_key, &certificate_key)
             };
             if let Some(written) = reader.set(path)
                 && !reader.says(missing)

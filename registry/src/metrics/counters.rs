@@ -76,6 +76,67 @@ impl<L: Label> EncodeMetric for Counters<L> {
     }
 }
 
+/// One gauge per value of a closed set.
+#[derive(Debug)]
+pub struct Gauges<L> {
+    label: &'static str,
+    each: Arc<[Gauge]>,
+    values: PhantomData<L>,
+}
+
+impl<L: Label> Gauges<L> {
+    /// All at zero; `label` is the name of the label in the text format.
+    pub fn new(label: &'static str) -> Self {
+        let each = L::ALL.iter().map(|_| Gauge::default()).collect();
+        Self {
+            label,
+            each,
+            values: PhantomData,
+        }
+    }
+
+    /// Sets all: how many of `values` are of each.
+    pub fn set(&self, values: impl IntoIterator<Item = L>) {
+        let mut counts = vec![0_i64; self.each.len()];
+        for value in values {
+            if let Some(count) = counts.get_mut(value.index()) {
+                *count += 1;
+            }
+        }
+        for (gauge, count) in self.each.iter().zip(counts) {
+            gauge.set(count);
+        }
+    }
+
+    /// What was last set.
+    pub fn of(&self, value: L) -> i64 {
+        self.each.get(value.index()).map_or(0, Gauge::get)
+    }
+}
+
+impl<L> Clone for Gauges<L> {
+    fn clone(&self) -> Self {
+        Self {
+            label: self.label,
+            each: Arc::clone(&self.each),
+            values: PhantomData,
+        }
+    }
+}
+
+impl<L: Label> EncodeMetric for Gauges<L> {
+    fn encode(&self, mut encoder: MetricEncoder) -> fmt::Result {
+        for (value, gauge) in L::ALL.iter().zip(self.each.iter()) {
+            gauge.encode(encoder.encode_family(&[(self.label, value.text())])?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
 /// Requests by action, status and how the answer came about: one array, indexed; combinations never seen are not written.
 #[derive(Clone, Debug)]
 pub struct RequestCounters {

@@ -39,6 +39,22 @@ macro_rules! labels {
 }
 
 labels! {
+    /// How far an image is that is wanted ahead.
+    pub enum WarmLabel {
+        /// Its turn is to come.
+        Waiting = "waiting",
+        /// It is being fetched.
+        Fetching = "fetching",
+        /// All of it is here.
+        Ready = "ready",
+        /// All of it is here, and what its tag will mean is fetched.
+        HeldBack = "held_back",
+        /// It is not all here, and the last try failed.
+        Failed = "failed",
+        /// Its registry is not mirrored here.
+        NotMirrored = "not_mirrored",
+    }
+
     /// What a request asked for.
     pub enum Action {
         /// `GET` or `HEAD /v2/`, which clients use to see whether this is a registry.
@@ -217,6 +233,8 @@ labels! {
         Unchanged = "unchanged",
         /// The upstream names another digest.
         Moved = "moved",
+        /// The upstream named something new, and the tag waits until that is here (`warm.holdback`).
+        HeldBack = "held_back",
         /// The upstream could not say: what is known was served.
         Stale = "stale",
         /// The upstream no longer has it.

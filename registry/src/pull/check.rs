@@ -82,8 +82,7 @@ impl Checker<'_> {
                 }
                 let ask = || task.resolve(&tag, record.as_ref());
                 let outcome = task.over_a_link(ask).await;
-                task.conclude(&tag, record.as_ref(), &outcome).await;
-                outcome
+                task.concluded(&tag, record.as_ref(), outcome).await
             })
     }
 
@@ -142,9 +141,9 @@ pub(super) fn freshness(
     record: Option<&TagRecord>,
 ) -> Freshness {
     let since_check = parts.checked.get(key).map(|at| at.elapsed());
-    let host = mirror.upstream.host();
     let every = parts.policy.check_every_of(&mirror.upstream);
-    judge(record, host, since_check, every, parts.clock.now())
+    let now = parts.clock.now();
+    judge(record, &mirror.source(), since_check, every, now)
 }
 
 impl Task {

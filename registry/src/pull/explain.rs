@@ -10,7 +10,8 @@ use super::check::{age, freshness};
 use super::freshness::Freshness;
 use super::manifests::manifest_error;
 use super::{
-    Asked, Closure, ClosureManifest, LinkReport, Parts, Platforms, Pull, PullError, StaleTag, TagKey,
+    Asked, Closure, ClosureManifest, LinkReport, Parts, Platforms, Pull, PullError, StaleTag,
+    TagKey,
 };
 use crate::repositories::{Mirror, Repository};
 

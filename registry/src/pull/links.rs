@@ -120,6 +120,12 @@ impl Links {
             .is_some_and(|link| link.breaker.lock().refuses_credentials())
     }
 
+    /// Tells every change of a link that is watched.
+    pub fn changes(&self, upstream: &str) -> Option<watch::Receiver<LinkState>> {
+        let link = self.link(upstream)?;
+        link.watched.then(|| link.state.subscribe())
+    }
+
     /// Resolves when the link is not offline (any more): at once if it is not now.
     pub async fn back(&self, upstream: &str) {
         if let Some(link) = self.link(upstream) {
@@ -272,7 +278,7 @@ impl Links {
         if after.refuses_credentials() && !before.refuses_credentials() {
             tracing::error!(
                 upstream = host,
-                "refuses this cache's credentials: see proxy.username and proxy.password"
+                "refuses this cache's credentials: see username and password, of proxy or of its route"
             );
         }
         if link.watched && before.state() != after.state() {

@@ -10,6 +10,7 @@ use super::attachments;
 use super::check::{Checker, Failed, Told, age, freshness};
 use super::freshness::Freshness;
 use super::patience::Patience;
+use super::promotion::is_pinned;
 use super::{Asked, FoundManifest, Parts, PullError, Served, TagKey};
 use crate::config::WhenGone;
 use crate::metrics::TagCheck;
@@ -168,7 +169,9 @@ impl Manifests<'_> {
                 self.unconfirmed(mirror, held, *told)
             }
             Some(Some(Err(failed))) => {
-                let follow = failed.is_gone() && self.parts.policy.when_gone == WhenGone::Follow;
+                let follow = failed.is_gone()
+                    && self.parts.policy.when_gone == WhenGone::Follow
+                    && !is_pinned(self.parts, &held.key);
                 let error = error_of(Reference::Tag(tag), failed);
                 self.without_upstream(mirror, held.unless(follow), error)
             }

@@ -3,6 +3,7 @@
 //! This room knows `storage` and `upstream`. It must not know axum, status codes or header names: it answers in the words of
 //! what was asked for, and `http` translates.
 
+mod ahead;
 mod answers;
 mod attachments;
 mod blobs;
@@ -26,6 +27,7 @@ mod pass_through;
 mod patience;
 mod platforms;
 mod prober;
+mod promotion;
 mod read_ahead;
 mod referrers;
 mod remembered;
@@ -48,6 +50,7 @@ use tokio_util::task::TaskTracker;
 
 pub use cistern_storage::{FilePiece, Piece};
 
+pub use self::ahead::{LookedUp, Trouble};
 pub use self::answers::{CatalogPage, FoundManifest, OpenedBlob, Served, TagPage, Want};
 pub use self::body::{BlobBody, BodyBroke};
 pub use self::cached::{CachedTags, TagName};
@@ -68,6 +71,7 @@ use self::download::Suspects;
 use self::downloads::Downloads;
 use self::flights::Flights;
 use self::hold::Hold;
+use self::promotion::Promotion;
 use self::referrers::{Listed, fresh_lists};
 use self::remembered::Remembered;
 use self::revalidate::UsedTags;
@@ -93,6 +97,8 @@ pub struct PullOptions {
     pub check_deadline: Duration,
     /// How blobs are downloaded.
     pub downloading: Downloading,
+    /// The machines for which an image has to be here before a pinned tag moves to it (`warm.holdback`). None: tags move at once.
+    pub holdback: Option<Platforms>,
     /// Cancelled when the server begins to stop: what nobody waits for is not gone on with.
     pub stop: CancellationToken,
 }
@@ -119,6 +125,7 @@ impl PullOptions {
                 hold_limit: 100,
                 read_ahead: false,
             },
+            holdback: None,
             stop: CancellationToken::new(),
         }
     }
@@ -169,6 +176,7 @@ pub(crate) struct Parts {
     stale: StaleTags,
     used_tags: UsedTags,
     cold: ColdWaits,
+    promotion: Promotion,
     fresh_listings: Cache<RepositoryName, Arc<[Tag]>>,
     fresh_referrers: Cache<DigestKey, Arc<[Referrer]>>,
     refused_tags: Remembered<TagKey>,
@@ -232,6 +240,7 @@ impl Pull {
             policy,
             check_deadline,
             downloading,
+            holdback,
             stop,
         } = options;
         let fresh_listings = Cache::builder()
@@ -260,6 +269,11 @@ impl Pull {
             checked: Cache::new(CHECKED_TAGS),
             used_tags: UsedTags::new(),
             cold: ColdWaits::default(),
+            promotion: Promotion::new(
+                holdback,
+                metrics.held_back_tags.clone(),
+                metrics.withdrawn_tags.clone(),
+            ),
             fresh_listings,
             fresh_referrers,
             refused_tags: Remembered::new(),

@@ -22,6 +22,11 @@ impl NamePattern {
         self.0.bytes().all(|byte| byte == b'*')
     }
 
+    /// Whether every name that the other pattern means is one of these: a star there is met by a star here alone.
+    pub fn covers(&self, other: &str) -> bool {
+        fits(&self.0, other)
+    }
+
     /// How many of its characters are no stars.
     pub fn literals(&self) -> usize {
         self.0.bytes().filter(|byte| *byte != b'*').count()

@@ -13,7 +13,7 @@ use super::route::Route;
 use crate::upstream::Upstream;
 
 /// A registry that is mirrored, and what clients call it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Mirrored {
     /// The registry.
     pub upstream: Upstream,
@@ -199,6 +199,20 @@ impl Registries {
         }
         let mut routes = self.routes.iter();
         routes.find_map(|(route, written, _)| route.take(name).map(|_| written.as_str()))
+    }
+
+    /// What is mirrored from an upstream, in words; nothing where there are no routes.
+    pub(super) fn mirrored_from(&self, upstream: &str) -> Vec<String> {
+        let is_it = |at: usize| {
+            let known = self.known.get(at);
+            known.is_some_and(|known| known.upstream.host() == upstream)
+        };
+        let routes = self.routes.iter().filter(|(_, _, at)| is_it(*at));
+        let mut names: Vec<_> = routes.map(|(_, written, _)| written.clone()).collect();
+        if !self.routes.is_empty() && self.otherwise.is_some_and(is_it) {
+            names.push("the rest".to_owned());
+        }
+        names
     }
 
     /// Whether a host is a name of an upstream.

@@ -8,7 +8,7 @@ use super::pattern::NamePattern;
 use super::registries::Mirrored;
 
 /// Names that are mirrored from another registry than the rest.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// The names.
     pub matching: RouteMatch,

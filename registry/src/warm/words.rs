@@ -131,10 +131,7 @@ pub struct Purged {
 /// Why a wish is not granted.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WarmRefused {
-    /// The text names no image.
-    #[error("{0}")]
-    NotAnImage(String),
-    /// Its registry is not mirrored here.
+    /// Its registry is not mirrored here, or the text names no image.
     #[error("{0}")]
     NotMirrored(String),
     /// It lives here and nowhere else.

@@ -11,7 +11,7 @@ use crate::{
 const DAY: Duration = Duration::from_hours(24);
 
 /// Stores an image under a tag, as a pull through the cache does.
-async fn pull(
+pub(crate) async fn pull(
     place: &Place,
     storage: &Storage,
     of: &RepositoryName,
@@ -41,7 +41,7 @@ async fn pull(
     manifest
 }
 
-fn is_there(place: &Place, digest: &Digest) -> bool {
+pub(crate) fn is_there(place: &Place, digest: &Digest) -> bool {
     place.files().contains(&blob_path(digest))
 }
 

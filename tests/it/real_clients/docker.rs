@@ -1,5 +1,6 @@
 //! docker.
 
+use cistern_tests::asset;
 use cistern_tests::clients::Docker;
 use cistern_tests::need;
 use cistern_tests::need::heavy;
@@ -72,7 +73,8 @@ async fn docker_uses_it_as_a_mirror_of_docker_hub() {
     );
     let _alone = heavy().await;
     let mut scene = Scene::behind(Door::Open).await;
-    let docker = Docker::start_with(&[&format!("--registry-mirror={}", scene.cache.url())]).await;
+    let host = scene.cache.host();
+    let docker = Docker::configured(&asset("clients/daemon.json", &[("HOST:5000", &host)])).await;
     let images = [format!("{REPOSITORY}:{OCI}")];
     pull_and_run(&docker, &images, "at first").await;
     scene.upstream.stop().await;

@@ -1,5 +1,6 @@
 //! podman.
 
+use cistern_tests::asset;
 use cistern_tests::clients::Podman;
 use cistern_tests::need;
 use cistern_tests::need::heavy;
@@ -48,11 +49,12 @@ async fn podman_uses_it_as_a_mirror_that_registries_conf_names() {
     need!("root", "podman", "docker-registry", "static busybox");
     let _alone = heavy().await;
     let mut scene = Scene::behind(Door::Open).await;
-    let podman = Podman::with_registries(&format!(
-        "[[registry]]\nprefix = \"registry.example.com\"\nlocation = \"registry.example.com\"\n\
-         [[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
-        scene.cache.host()
-    ));
+    let host = scene.cache.host();
+    let words = [
+        ("mcr.microsoft.com", "registry.example.com"),
+        ("HOST:5000", &*host),
+    ];
+    let podman = Podman::with_registries(&asset("clients/registries.conf", &words));
     let images = [format!("registry.example.com/{REPOSITORY}:{OCI}")];
     pull(&podman, &images, "at first").await;
     scene.upstream.stop().await;

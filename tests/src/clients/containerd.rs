@@ -67,9 +67,11 @@ impl Containerd {
     pub fn set_mirror(&self, host: &str, url: &str) {
         let folder = self.folder.path().join("hosts").join(host);
         std::fs::create_dir_all(&folder).unwrap();
-        let text = format!(
-            "server = \"{url}\"\n[host.\"{url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
-        );
+        let words = [
+            ("https://mcr.microsoft.com", url),
+            ("http://HOST:5000", url),
+        ];
+        let text = crate::asset("clients/hosts.toml", &words);
         std::fs::write(folder.join("hosts.toml"), text).unwrap();
     }
 

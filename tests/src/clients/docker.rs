@@ -24,8 +24,17 @@ impl Docker {
         Self::start_with(&[]).await
     }
 
-    /// The same with further arguments, for example `--registry-mirror=http://127.0.0.1:5000`.
+    /// The same with this `daemon.json`.
+    pub async fn configured(configuration: &str) -> Self {
+        Self::launch(configuration, &[]).await
+    }
+
+    /// The same with further arguments, for example `--max-concurrent-downloads=1`.
     pub async fn start_with(arguments: &[&str]) -> Self {
+        Self::launch("{}", arguments).await
+    }
+
+    async fn launch(configuration: &str, arguments: &[&str]) -> Self {
         let folder = state_folder();
         let at = |name: &str| text(&folder.path().join(name));
         let mut words = vec![
@@ -33,7 +42,7 @@ impl Docker {
             format!("--data-root={}", at("root")),
             format!("--exec-root={}", at("exec")),
             format!("--pidfile={}", at("pid")),
-            format!("--config-file={}", at("none.json")),
+            format!("--config-file={}", at("daemon.json")),
             "--storage-driver=vfs".to_owned(),
             "--bridge=none".to_owned(),
             "--iptables=false".to_owned(),
@@ -41,7 +50,7 @@ impl Docker {
             "--ip-forward=false".to_owned(),
             "--max-download-attempts=1".to_owned(),
         ];
-        std::fs::write(folder.path().join("none.json"), "{}").unwrap();
+        std::fs::write(folder.path().join("daemon.json"), configuration).unwrap();
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let daemon = Process::start(&launch(need::program("dockerd"), folder.path(), words));
         let mut docker = Self { daemon, folder };
@@ -62,6 +71,11 @@ impl Docker {
         .await;
     }
 
+    /// Where the daemon is asked, as `DOCKER_HOST` has it.
+    pub fn socket(&self) -> String {
+        format!("unix://{}", text(&self.folder.path().join("s")))
+    }
+
     fn program() -> PathBuf {
         need::program("docker")
     }
@@ -73,7 +87,7 @@ impl Docker {
             "--config".to_owned(),
             text(&folder.join("config")),
             "--host".to_owned(),
-            format!("unix://{}", text(&folder.join("s"))),
+            self.socket(),
         ];
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let limit = match arguments.first() {

@@ -103,6 +103,7 @@ impl Reader<'_> {
                     at: Some(at),
                     is_object: true,
                     chunks: vec![number],
+                    longest: 0,
                 };
             });
             return;
@@ -188,6 +189,8 @@ impl Reader<'_> {
 fn joined(chunks: BTreeMap<u32, Located<String>>) -> CreateOptions {
     let at = chunks.values().next().map(|chunk| chunk.at.clone());
     let numbers = chunks.keys().copied().collect();
+    let lengths = chunks.values().map(|chunk| chunk.value.len());
+    let longest = lengths.max().unwrap_or_default();
     let text: String = chunks.into_values().map(|chunk| chunk.value).collect();
     let value = match text.trim() {
         "" => None,
@@ -198,6 +201,7 @@ fn joined(chunks: BTreeMap<u32, Located<String>>) -> CreateOptions {
         at,
         is_object: false,
         chunks: numbers,
+        longest,
     }
 }
 

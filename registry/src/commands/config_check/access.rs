@@ -20,7 +20,7 @@ pub(super) fn callers(config: &Config) -> String {
 /// What lives here beside the mirrored repositories.
 pub(super) fn hosted(config: &Config) -> String {
     let patterns = &config.hosted.repositories;
-    if config.proxy.remote.is_none() || patterns.is_empty() {
+    if !config.proxy.is_cache() || patterns.is_empty() {
         return String::new();
     }
     format!("{}, never asked for upstream", listed(patterns))
@@ -28,8 +28,8 @@ pub(super) fn hosted(config: &Config) -> String {
 
 /// Who may write, and what beyond pushing.
 pub(super) fn writers(config: &Config) -> String {
-    let is_cache = config.proxy.remote.is_some();
-    if is_cache && config.hosted.repositories.is_empty() {
+    let is_cache = config.proxy.is_cache();
+    if config.proxy.remote.is_some() && config.hosted.repositories.is_empty() {
         return "nobody: every repository mirrors the upstream".to_owned();
     }
     if config.storage.read_only {

@@ -2,8 +2,10 @@
 //! network; what it means is decided there.
 
 mod check;
+mod files;
 mod generate;
 mod images;
+mod online;
 mod rewrite;
 
 use clap::Subcommand;

@@ -1,7 +1,12 @@
 //! The table of keys: which exist, what we do with each, their defaults, and one line of why. Everything else here asks it.
+//!
+//! A list of maps, such as `proxy.routes`, stands in the table with its first element: `proxy.routes.0.prefix`. Paths that are looked
+//! up may have any number there.
 
 mod distribution;
 mod used;
+
+use std::borrow::Cow;
 
 /// A key of the configuration and what we do with it.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Key> {
 
 /// Looks a path up.
 pub(super) fn look_up(path: &str) -> Known {
+    let path = &*in_the_table(path);
     if let Some(key) = all().find(|key| key.path == path) {
         return Known::Key(key);
     }
@@ -97,8 +103,35 @@ pub(super) fn default_of(path: &str) -> &'static str {
     }
 }
 
+/// Whether below this path stands a list of maps.
+pub(super) fn is_list_of_maps(path: &str) -> bool {
+    let first = format!("{}.0", in_the_table(path));
+    all().any(|key| is_below(key.path, &first))
+}
+
+/// A path as the table has it: every place in a list of maps is the first.
+pub(super) fn in_the_table(path: &str) -> Cow<'_, str> {
+    let is_place = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty();
+    if !path.split('.').any(|word| is_place(word) && word != "0") {
+        return Cow::Borrowed(path);
+    }
+    let mut known = String::with_capacity(path.len());
+    for word in path.split('.') {
+        let is_element = is_place(word) && {
+            let first = format!("{known}.0");
+            all().any(|key| is_below(key.path, &first))
+        };
+        if !known.is_empty() {
+            known.push('.');
+        }
+        known.push_str(if is_element { "0" } else { word });
+    }
+    Cow::Owned(known)
+}
+
 /// The words that may stand directly below a section: `""` gives the sections themselves.
 pub(super) fn words_below(section: &str) -> Vec<&'static str> {
+    let section = &*in_the_table(section);
     let mut words: Vec<&'static str> = all()
         .filter_map(|key| {
             let rest = if section.is_empty() {
@@ -158,5 +191,17 @@ mod tests {
         assert!(matches!(look_up("auth.token.realm"), Known::Below(_)));
         assert!(matches!(look_up("http.debug"), Known::Section));
         assert!(matches!(look_up("proxyremote"), Known::No));
+    }
+
+    #[test]
+    fn every_element_of_a_list_of_maps_has_the_keys_of_the_first() {
+        for path in ["proxy.routes.0.prefix", "proxy.routes.17.exec.command"] {
+            assert!(matches!(look_up(path), Known::Key(_)), "{path}");
+        }
+        assert!(matches!(look_up("proxy.routes.3.ca.12"), Known::Below(_)));
+        assert!(matches!(look_up("proxy.routes.3"), Known::Section));
+        assert!(matches!(look_up("proxy.routes.x.prefix"), Known::No));
+        assert!(is_list_of_maps("proxy.routes") && !is_list_of_maps("proxy.routes.1.exec"));
+        assert!(words_below("proxy.routes.2").contains(&"rewrite"));
     }
 }

@@ -7,7 +7,9 @@ mod files;
 mod findings;
 mod proxy;
 mod refusals;
+mod routes;
 mod uplink;
+mod warm;
 mod yaml;
 
 use std::collections::BTreeMap;

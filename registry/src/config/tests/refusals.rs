@@ -20,8 +20,6 @@ fn no_protection_is_dropped_in_silence() {
         ("storage: {inmemory: }", "storage.inmemory"),
         ("storage: inmemory", "storage.inmemory"),
         ("proxy: {remotenamespace: library}", "proxy.remotenamespace"),
-        ("edge: {x: 1}", "edge"),
-        ("warm: {images: [a]}", "warm"),
     ] {
         let errors = Given::keys(text).errors();
         assert_one(&errors, &["/c.yml:2", key, "not supported yet"]);
@@ -51,7 +49,6 @@ fn the_environment_cannot_drop_one_either() {
         ("REGISTRY_STORAGE", "s3", "storage.s3"),
         ("REGISTRY_STORAGE_S3_BUCKET", "b", "storage.s3"),
         ("REGISTRY_STORAGE_AZURE_MAX_RETRIES", "3", "storage.azure"),
-        ("REGISTRY_WARM_IMAGES", "a,b", "warm"),
     ] {
         assert_one(
             &Given::nothing().with(name, value).errors(),

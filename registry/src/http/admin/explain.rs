@@ -45,6 +45,8 @@ pub struct ExplainPage {
     pub kind: String,
     /// Its name at the upstream, of a mirror.
     pub name_there: Option<String>,
+    /// The route by which it is that upstream's (`proxy.routes`); null for what no route takes.
+    pub route: Option<String>,
     /// Its upstream, and the link to it.
     pub upstream: Option<UpstreamLine>,
     /// The manifest that the image's name means here.
@@ -148,10 +150,15 @@ pub(in crate::http) async fn page(
         Err(why) => return refused(StatusCode::BAD_REQUEST, why),
     };
     let platforms = match platform.as_deref().map(str::parse).transpose() {
-        Ok(platform) => platform.map_or(Platforms::All, |platform| Platforms::These(vec![platform])),
+        Ok(platform) => {
+            platform.map_or(Platforms::All, |platform| Platforms::These(vec![platform]))
+        }
         Err(why) => return refused(StatusCode::BAD_REQUEST, NotAPlatform::to_string(&why)),
     };
-    let repository = match http.repositories.find(&image.repository, None, None) {
+    // The name of a mirrored registry means that one; any other host is taken for a name of ours.
+    let host = image.host.as_deref();
+    let host = host.filter(|host| http.repositories.knows(host, None));
+    let repository = match http.repositories.of_image(host, &image.repository) {
         Ok(repository) => repository,
         Err(why) => return refused(StatusCode::NOT_FOUND, why.to_string()),
     };
@@ -215,6 +222,7 @@ impl Asked<'_> {
             repository: self.repository.name().to_string(),
             kind: kind.to_owned(),
             name_there,
+            route: self.route().map(str::to_owned),
             upstream: upstream.map(|link| UpstreamLine::of(link, self.http)),
             digest: explanation.digest.map(|digest| digest.to_string()),
             outlook: outlook.to_owned(),
@@ -238,6 +246,14 @@ impl Asked<'_> {
             Reference::Digest(_) => '@',
         };
         format!("{}{joint}{}", self.image.repository, self.image.reference)
+    }
+
+    /// The route by which the name in the store is its upstream's.
+    fn route(&self) -> Option<&str> {
+        match &self.repository {
+            Repository::Hosted(_) => None,
+            Repository::Mirror(mirror) => self.http.repositories.route_of(&mirror.name),
+        }
     }
 
     fn failures(&self) -> Vec<Failure> {

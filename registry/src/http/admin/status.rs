@@ -61,6 +61,8 @@ pub struct StatusPage {
 pub struct UpstreamLine {
     /// Its host.
     pub upstream: String,
+    /// What is mirrored from it, where there are routes (`proxy.routes`): `azureiotedge-*`, `the rest`.
+    pub names: Vec<String>,
     /// `online`, `degraded` or `offline`.
     pub state: String,
     /// Since when.
@@ -222,6 +224,7 @@ impl UpstreamLine {
     pub(super) fn of(link: &LinkReport, http: &Http) -> Self {
         Self {
             upstream: link.upstream.clone(),
+            names: http.repositories.mirrored_from(&link.upstream),
             state: link.state.as_str().to_owned(),
             since: written(link.since),
             for_seconds: http.about.since(link.since).as_secs(),

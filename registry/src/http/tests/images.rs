@@ -9,7 +9,12 @@ use tokio::net::UnixStream;
 
 use super::harness::{Reply, Running, Setup, ask_at, read_reply, send};
 
-const CHANGES: [&str; 4] = ["/cistern/warm", "/cistern/pin", "/cistern/unpin", "/cistern/purge"];
+const CHANGES: [&str; 4] = [
+    "/cistern/warm",
+    "/cistern/pin",
+    "/cistern/unpin",
+    "/cistern/purge",
+];
 
 async fn admin(registry: &Running, request: &str, body: &[u8]) -> Reply {
     let mut stream = UnixStream::connect(&registry.admin).await.unwrap();
@@ -54,7 +59,11 @@ async fn nothing_that_changes_anything_is_on_the_main_or_the_debug_address() {
         let request = format!("{method} /cistern/images");
         let reply = ask_at(debug, &request, &["Content-Length: 0"]).await;
         assert_eq!(reply.status, 405, "{request}");
-        assert_eq!(admin(&registry, &request, b"").await.status, 405, "{request}");
+        assert_eq!(
+            admin(&registry, &request, b"").await.status,
+            405,
+            "{request}"
+        );
     }
     for page in ["/cistern/status", "/cistern/explain"] {
         for face in [main, debug] {
@@ -94,7 +103,12 @@ async fn a_wish_that_makes_no_sense_is_refused_and_what_is_wrong_is_named() {
             (long.as_bytes(), 413, "65536"),
         ] {
             let reply = admin(&registry, &format!("POST {path}"), body).await;
-            assert_eq!(reply.status, status, "{path} {}", String::from_utf8_lossy(body));
+            assert_eq!(
+                reply.status,
+                status,
+                "{path} {}",
+                String::from_utf8_lossy(body)
+            );
             let error = error_of(&reply);
             assert!(error.contains(says), "{error}");
         }
@@ -122,9 +136,13 @@ async fn a_cached_image_that_nobody_named_is_listed_with_what_of_it_is_here() {
             r#"{{"schemaVersion": 2, "config": {{"digest": "{layer}", "size": 5}}, "layers": [{more}]}}"#
         )
     };
-    let whole = registry.put_manifest("team/app", &["v1"], Algorithm::Sha256, &image("")).await;
+    let whole = registry
+        .put_manifest("team/app", &["v1"], Algorithm::Sha256, &image(""))
+        .await;
     let more = format!(r#"{{"digest": "{missing}", "size": 7}}"#);
-    registry.put_manifest("team/app", &["v2"], Algorithm::Sha256, &image(&more)).await;
+    registry
+        .put_manifest("team/app", &["v2"], Algorithm::Sha256, &image(&more))
+        .await;
     let page = page(&registry, "").await;
     let [first, second] = page["images"].as_array().unwrap().as_slice() else {
         panic!("{page}");
@@ -132,10 +150,16 @@ async fn a_cached_image_that_nobody_named_is_listed_with_what_of_it_is_here() {
     assert_eq!(first["image"], "team/app:v1");
     assert_eq!(first["digest"], whole.to_string());
     assert_eq!(first["named"], false);
-    assert_eq!((&first["state"], &first["offline_ready"]), (&json!("ready"), &json!(true)));
+    assert_eq!(
+        (&first["state"], &first["offline_ready"]),
+        (&json!("ready"), &json!(true))
+    );
     assert_eq!(first["missing_bytes"], 0);
     assert_eq!(first["total_bytes"], image("").len() + 5);
-    assert_eq!((&second["state"], &second["missing_bytes"]), (&json!("partial"), &json!(7)));
+    assert_eq!(
+        (&second["state"], &second["missing_bytes"]),
+        (&json!("partial"), &json!(7))
+    );
     assert_eq!(page["next"], Value::Null);
 }
 
@@ -144,8 +168,12 @@ async fn thousands_of_tags_are_told_page_by_page_in_bounded_time() {
     let registry = Running::start().await;
     let blob = registry.put_blob("many", "layer").await;
     let text = format!(r#"{{"schemaVersion": 2, "layers": [{{"digest": "{blob}", "size": 5}}]}}"#);
-    let digest = registry.put_manifest("many", &["first"], Algorithm::Sha256, &text).await;
-    let tags = registry.root().join("docker/registry/v2/repositories/many/_manifests/tags");
+    let digest = registry
+        .put_manifest("many", &["first"], Algorithm::Sha256, &text)
+        .await;
+    let tags = registry
+        .root()
+        .join("docker/registry/v2/repositories/many/_manifests/tags");
     for number in 0..3_000 {
         let folder = tags.join(format!("t{number:05}/current"));
         std::fs::create_dir_all(&folder).unwrap();
@@ -156,13 +184,27 @@ async fn thousands_of_tags_are_told_page_by_page_in_bounded_time() {
     let taken = begun.elapsed();
     assert!(taken < Duration::from_secs(10), "{taken:?}");
     let images = first["images"].as_array().unwrap();
-    assert_eq!((images.len(), &first["next"]), (1000, &json!("many:t00998")));
+    assert_eq!(
+        (images.len(), &first["next"]),
+        (1000, &json!("many:t00998"))
+    );
     let next = page(&registry, "?n=2&after=many:t02997").await;
-    let names: Vec<_> = next["images"].as_array().unwrap().iter().map(|it| &it["image"]).collect();
+    let names: Vec<_> = next["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["image"])
+        .collect();
     assert_eq!(names, ["many:t02998", "many:t02999"]);
     assert_eq!(next["next"], Value::Null);
     assert_eq!(page(&registry, "?n=0").await["images"], json!([]));
-    assert_eq!(page(&registry, "").await["images"].as_array().unwrap().len(), 100);
+    assert_eq!(
+        page(&registry, "").await["images"]
+            .as_array()
+            .unwrap()
+            .len(),
+        100
+    );
 }
 
 #[tokio::test]

@@ -1,19 +1,61 @@
 //! Writing down what a check of a tag has shown.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use cistern_oci::{Digest, Manifest, Tag};
 use cistern_storage::{Checked, StorageError, TagRecord};
 use tokio::time::Instant;
 
-use super::super::{TagKey, attachments};
+use super::super::promotion::{Decision, is_pinned};
+use super::super::{Pull, PullError, TagKey, attachments};
 use super::{Failed, Outcome, Task, Told};
 use crate::config::WhenGone;
 use crate::metrics::TagCheck;
 
 impl Task {
-    /// Writes down what the check has shown.
-    pub(super) async fn conclude(&self, tag: &Tag, record: Option<&TagRecord>, outcome: &Outcome) {
+    /// Writes down what the check has shown; what the tag means here from now on.
+    pub(super) async fn concluded(
+        &self,
+        tag: &Tag,
+        record: Option<&TagRecord>,
+        outcome: Outcome,
+    ) -> Outcome {
+        let pull = Pull {
+            parts: Arc::clone(&self.parts),
+        };
+        let found = match outcome {
+            Ok(found) => pull.found(&self.mirror, tag, found).await,
+            Err(failed) => {
+                let outcome = Err(failed);
+                self.conclude(tag, record, &outcome).await;
+                return outcome;
+            }
+        };
+        let outcome = match found {
+            Ok((manifest, Decision::Move)) => Ok(manifest),
+            Ok((kept, Decision::HoldBack)) => {
+                self.note_held_back(tag);
+                return Ok(kept);
+            }
+            Err(PullError::Storage(error)) => Err(Failed::Storage(error)),
+            Err(_) => Err(Failed::Interrupted),
+        };
+        self.conclude(tag, record, &outcome).await;
+        outcome
+    }
+
+    /// The tag was confirmed, and has not moved here because we hold it back.
+    fn note_held_back(&self, tag: &Tag) {
+        let key: TagKey = (self.mirror.name.clone(), tag.clone());
+        self.parts.links.note_answer(self.mirror.upstream.host());
+        self.parts.metrics.tag_checks.count(TagCheck::HeldBack);
+        self.parts.stale.settle(&key);
+        self.parts.promotion.note_there(&key);
+        self.parts.checked.insert(key, Instant::now());
+    }
+
+    async fn conclude(&self, tag: &Tag, record: Option<&TagRecord>, outcome: &Outcome) {
         let key: TagKey = (self.mirror.name.clone(), tag.clone());
         let host = self.mirror.upstream.host();
         match outcome {
@@ -21,6 +63,7 @@ impl Task {
                 self.parts.links.note_answer(host);
                 self.count_found(record, manifest);
                 self.tell_move(&key, record, manifest);
+                self.parts.promotion.note_there(&key);
                 self.point(tag, &manifest.digest, self.parts.clock.now())
                     .await;
                 self.parts.checked.insert(key, Instant::now());
@@ -36,6 +79,7 @@ impl Task {
                 let checks = &self.parts.metrics.tag_checks;
                 if failed.is_gone() {
                     checks.count(TagCheck::Gone);
+                    self.parts.promotion.release(&key);
                     self.forget_if_followed(&key).await;
                 } else {
                     checks.count(TagCheck::Failed);
@@ -80,7 +124,7 @@ impl Task {
     async fn point(&self, tag: &Tag, digest: &Digest, at: SystemTime) {
         let checked = Checked {
             at,
-            source: self.mirror.upstream.host().into(),
+            source: self.mirror.source().into(),
         };
         let set = self
             .parts
@@ -97,6 +141,12 @@ impl Task {
     }
 
     async fn forget_if_followed(&self, key: &TagKey) {
+        if is_pinned(&self.parts, key) {
+            if self.parts.promotion.note_withdrawn(key) {
+                tracing::warn!(repository = %key.0, tag = %key.1, "the upstream has no such tag any more; it is pinned, and goes on being served");
+            }
+            return;
+        }
         if self.parts.policy.when_gone != WhenGone::Follow {
             return;
         }

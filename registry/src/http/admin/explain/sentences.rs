@@ -1,5 +1,6 @@
 //! The sentences of the page: for the person who was told "image not found" and has to find out why.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use cistern_oci::{Digest, Reference};
@@ -151,11 +152,7 @@ impl Asked<'_> {
             None => "Of the image".to_owned(),
         };
         let all: u64 = manifest.blobs.iter().map(|blob| blob.size).sum();
-        let lacking: Vec<_> = manifest
-            .blobs
-            .iter()
-            .filter(|blob| !blob.is_here)
-            .collect();
+        let lacking: Vec<_> = manifest.blobs.iter().filter(|blob| !blob.is_here).collect();
         if lacking.is_empty() {
             let blobs = counted(manifest.blobs.len(), "blob");
             return format!("{of} everything is here: {blobs}, {}.", bytes(all));
@@ -252,6 +249,10 @@ impl Asked<'_> {
 
     fn tag_sentences(&self, tag: &KnownTag) -> Vec<String> {
         let host = self.upstream_host();
+        let now = match &self.repository {
+            Repository::Hosted(_) => Cow::Borrowed(host),
+            Repository::Mirror(mirror) => mirror.source(),
+        };
         let digest = short(&tag.digest);
         let mut said = vec![match tag.confirmed_ago {
             Some(ago) => format!(
@@ -264,9 +265,9 @@ impl Asked<'_> {
                 "The tag means {digest} here; when that was confirmed is not known, so {host} is asked before it counts."
             ),
         }];
-        if let Some(source) = tag.source.as_deref().filter(|source| *source != host) {
+        if let Some(source) = tag.source.as_deref().filter(|source| *source != now) {
             said.push(format!(
-                "That was before proxy.remoteurl was changed from {source} to {host}, so it counts as unconfirmed."
+                "That was before proxy.remoteurl or a route was changed from {source} to {now}, so it counts as unconfirmed."
             ));
         }
         if let Some(stale) = &tag.stale {
