@@ -260,7 +260,7 @@ ready           0 B    150 MB  $upstream:443/azureiotedge-agent:1.5
           pinned; from edge.bootstrap, manifest /etc/site.json; used 2026-01-01T00:00:00Z; linux/amd64 ready
 failed      5.00 MB         ?  team/app:v1
           linux/arm64 5.00 MB missing, linux/s390x not offered by its upstream
-          mcr.example: no answer; tried again in 1 min
+          mcr.example: no answer; tried again in 60 s
 not ready (edge.requirebootstrap): 1 image of edge.bootstrap missing
 manifest /etc/site.json cannot be read: line 3: not JSON
 more are cached although nobody named them: `cistern images --all`";

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::super::Http;
 use super::document;
 use super::explain::Refusal;
-use super::image_name::ImageName;
 use crate::pull::Platforms;
 use crate::warm::WarmRefused;
 
@@ -88,7 +87,6 @@ pub(in crate::http) fn warm() -> MethodRouter<Arc<Http>> {
         let wish: WarmWish = read(body).await?;
         let platforms = wish.platforms.as_deref().map(platforms).transpose()?;
         http.warm.fetch(&wish.image, platforms).await?;
-        tracing::info!(image = %wish.image.escape_debug(), "an image was asked for by hand");
         Ok::<_, Refused>(Done::of(&http, wish.image, "asked"))
     }))
 }
@@ -98,7 +96,6 @@ pub(in crate::http) fn pin() -> MethodRouter<Arc<Http>> {
     only(post(async |State(http): State<Arc<Http>>, body: Body| {
         let Wish { image } = read(body).await?;
         http.warm.pin(&image).await?;
-        tracing::info!(image = %image.escape_debug(), "an image was pinned");
         Ok::<_, Refused>(Done::of(&http, image, "pinned"))
     }))
 }
@@ -108,7 +105,6 @@ pub(in crate::http) fn unpin() -> MethodRouter<Arc<Http>> {
     only(post(async |State(http): State<Arc<Http>>, body: Body| {
         let Wish { image } = read(body).await?;
         let unpinned = http.warm.unpin(&image).await?;
-        tracing::info!(image = %image.escape_debug(), "an image was unpinned");
         Ok::<_, Refused>(Done {
             was_pinned: Some(unpinned.was_pinned),
             still_wanted: unpinned
@@ -126,7 +122,6 @@ pub(in crate::http) fn purge() -> MethodRouter<Arc<Http>> {
     only(post(async |State(http): State<Arc<Http>>, body: Body| {
         let Wish { image } = read(body).await?;
         let purged = http.warm.purge(&image).await?;
-        tracing::info!(image = %image.escape_debug(), bytes = purged.bytes, "an image was removed");
         Ok::<_, Refused>(Done {
             manifests: Some(purged.manifests),
             blobs: Some(purged.blobs),
@@ -209,15 +204,11 @@ impl IntoResponse for Refused {
 
 impl Done {
     fn of(http: &Http, image: String, done: &str) -> Self {
-        let name: Option<ImageName> = image.parse().ok();
-        let repository = name.as_ref().and_then(|name| {
-            let host = name.host.as_deref();
-            http.repositories.of_image(host, &name.repository).ok()
-        });
+        let (repository, reference) = http.warm.meaning(&image).unzip();
         Self {
             image,
-            repository: repository.map(|repository| repository.name().to_string()),
-            reference: name.map(|name| name.reference.to_string()),
+            repository: repository.map(|name| name.to_string()),
+            reference: reference.map(|reference| reference.to_string()),
             done: done.to_owned(),
             ..Self::default()
         }

@@ -164,7 +164,7 @@ async fn a_cached_image_that_nobody_named_is_listed_with_what_of_it_is_here() {
 }
 
 #[tokio::test]
-async fn twenty_thousand_tags_are_told_page_by_page_in_bounded_time() {
+async fn thousands_of_tags_are_told_page_by_page_in_bounded_time() {
     let registry = Running::start().await;
     let blob = registry.put_blob("many", "layer").await;
     let text = format!(r#"{{"schemaVersion": 2, "layers": [{{"digest": "{blob}", "size": 5}}]}}"#);
@@ -174,7 +174,7 @@ async fn twenty_thousand_tags_are_told_page_by_page_in_bounded_time() {
     let tags = registry
         .root()
         .join("docker/registry/v2/repositories/many/_manifests/tags");
-    for number in 0..20_000 {
+    for number in 0..3_000 {
         let folder = tags.join(format!("t{number:05}/current"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("link"), digest.to_string()).unwrap();
@@ -188,14 +188,14 @@ async fn twenty_thousand_tags_are_told_page_by_page_in_bounded_time() {
         (images.len(), &first["next"]),
         (1000, &json!("many:t00998"))
     );
-    let next = page(&registry, "?n=2&after=many:t19997").await;
+    let next = page(&registry, "?n=2&after=many:t02997").await;
     let names: Vec<_> = next["images"]
         .as_array()
         .unwrap()
         .iter()
         .map(|it| &it["image"])
         .collect();
-    assert_eq!(names, ["many:t19998", "many:t19999"]);
+    assert_eq!(names, ["many:t02998", "many:t02999"]);
     assert_eq!(next["next"], Value::Null);
     assert_eq!(page(&registry, "?n=0").await["images"], json!([]));
     assert_eq!(
