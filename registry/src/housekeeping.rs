@@ -243,7 +243,7 @@ async fn settle(storage: Storage) {
         match storage.settle().await {
             Ok(settled) => was_told = was_told && !settled,
             Err(error) if was_told => {
-                tracing::debug!(%error, "what was fetched is not on the disk yet")
+                tracing::debug!(%error, "what was fetched is not on the disk yet");
             }
             Err(error) => {
                 was_told = true;

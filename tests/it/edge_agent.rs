@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use cistern_tests::caller::get;
 use cistern_tests::edge_agent::{EdgeAgent, Patience, Trouble};
 use cistern_tests::hierarchy::{AGENT, Cut, Hierarchy, LARGE, Plan};
+use cistern_tests::images::OCI_INDEX;
 use cistern_tests::need;
 use cistern_tests::need::heavy;
 
@@ -76,7 +78,12 @@ async fn what_is_absent_waits_for_the_plan_and_what_is_away_is_tried_again_at_on
     .await;
     let docker = hierarchy.docker().await;
     let agent = EdgeAgent::new(&docker, Patience::times_faster(5));
-    agent.pull(&hierarchy.name_of(AGENT)).await.unwrap();
+    let known = async || {
+        let path = format!("/v2/{}", AGENT.replace(':', "/manifests/"));
+        let call = get(&path).header("Accept", OCI_INDEX);
+        assert_eq!(hierarchy.puller().call(call).await.status, 200);
+    };
+    known().await;
     let absent = hierarchy.name_of("plant/vision:9.9");
     let troubles = agent.prepare(&absent, 1).await.unwrap_err();
     let [Trouble::Refused(404, said)] = &troubles[..] else {
@@ -88,10 +95,9 @@ async fn what_is_absent_waits_for_the_plan_and_what_is_away_is_tried_again_at_on
     );
 
     hierarchy.uplink.cut(Cut::Down);
-    // Served unconfirmed, and soon the top knows that the link is down. Until then a question that only the cloud can answer may wait for it
+    // Served unconfirmed: from now on the top knows that the link is away. Until then a question that only the cloud can answer may wait for it
     // up to 55 s, which is within the real device's minute, but not within a fifth of it.
-    agent.pull(&hierarchy.name_of(AGENT)).await.unwrap();
-    hierarchy.top.cache().logs("link is down").await;
+    known().await;
     let troubles = agent
         .prepare(&hierarchy.name_of(LARGE), 1)
         .await
