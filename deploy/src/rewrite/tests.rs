@@ -340,3 +340,13 @@ fn real_manifests_go_down_and_come_back_byte_for_byte() {
     assert_eq!(up.changes.len(), 3);
     assert_eq!(lower(&up.text, &all(8000)).text, REAL[3]);
 }
+
+#[test]
+fn the_way_back_never_guesses_where_an_image_is_from_that_was_at_the_parent_before() {
+    let text = with_images(&["$upstream:443/team/tool:2", "registry:2"]);
+    let down = lower(&text, &all(443));
+    assert_eq!(down.way_back.registry, None);
+    let up = top(&down.text, &down.way_back);
+    assert_eq!(rules(&up), ["registry-unknown"]);
+    assert_eq!(up.text, text, "what is known came back");
+}

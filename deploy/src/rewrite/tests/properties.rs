@@ -150,7 +150,7 @@ fn others(document: &Document, node: &Node, key: &str, found: &mut Vec<String>) 
         Value::List(nodes) => nodes
             .iter()
             .for_each(|node| others(document, node, key, found)),
-        _ if key == "image" || key.ends_with(".image") || key == "address" => {}
+        _ if key.rsplit('.').next() == Some("image") || key == "address" => {}
         _ => found.push(document.text()[node.span.clone()].to_owned()),
     }
 }
