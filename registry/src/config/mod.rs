@@ -187,7 +187,7 @@ impl Config {
         hosted::doubts(reader, &hosted, &proxy, &http, auth.as_ref());
         Some(Self {
             http,
-            tls: tls?,
+            tls: tls.ok()?,
             iotedge,
             log: log?,
             storage: storage?,

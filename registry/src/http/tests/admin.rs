@@ -34,7 +34,14 @@ async fn health_and_readiness_judge_the_store_and_tell_of_the_upstreams() {
     let stale = report["stale_tags"].take();
     assert_eq!(
         report,
-        json!({ "ready": true, "store": "ok", "upstreams": upstreams, "stale_tags": null })
+        json!({
+            "ready": true,
+            "store": "ok",
+            "upstreams": upstreams,
+            "stale_tags": null,
+            "tls": null,
+            "certificates": [],
+        })
     );
     assert_eq!(stale["count"], 101);
     let tags = stale["tags"].as_array().unwrap();
