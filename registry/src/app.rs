@@ -97,12 +97,6 @@ impl Server {
             stop: stopping.gently.clone(),
         });
         watch_links(&pull, &repositories, &stopping);
-        let push = Push::new(PushOptions {
-            storage: storage.clone(),
-            metrics: Arc::clone(&metrics),
-            incomplete: config.hosted.incomplete,
-            deletes: config.storage.delete,
-        });
         let warm = Warm::start(WarmOptions {
             pull: pull.clone(),
             repositories: repositories.clone(),
@@ -120,7 +114,7 @@ impl Server {
             health: health(&storage, &pull, &warm, &certificates),
             repositories: repositories.clone(),
             pull,
-            push,
+            push: push(config, &storage, &metrics),
             metrics: Arc::clone(&metrics),
             access: access(config)?,
             settings: settings(config, pseudonym),
@@ -198,6 +192,15 @@ async fn listen(
         }),
     };
     Listening::start(Arc::new(http), places, Limits::default(), stopping, tasks).await
+}
+
+fn push(config: &Config, storage: &Storage, metrics: &Arc<Metrics>) -> Push {
+    Push::new(PushOptions {
+        storage: storage.clone(),
+        metrics: Arc::clone(metrics),
+        incomplete: config.hosted.incomplete,
+        deletes: config.storage.delete,
+    })
 }
 
 async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Storage, OpenError> {

@@ -195,8 +195,9 @@ async fn with_client_authorities_a_caller_needs_a_certificate_of_theirs() {
     let wrong = others.edge_ca("x").client("child 1");
     assert_eq!(served(TlsCaller::showing(&roots, &wrong)).await, 0);
     // A server's certificate is not a caller's.
-    let server = child.server("child.example", &[]);
-    assert_eq!(served(TlsCaller::showing(&roots, &server)).await, 0);
+    let other_kind = child.server("child.example", &[]);
+    let caller = TlsCaller::showing(&roots, &other_kind);
+    assert_eq!(served(caller).await, 0);
     let over = Lifetime::ended_since(Duration::from_secs(5));
     let over = children.edge_ca_with("old", over).client("child 1");
     assert_eq!(served(TlsCaller::showing(&roots, &over)).await, 0);

@@ -201,7 +201,7 @@ impl Config {
         routes::doubts(reader, &proxy, &hosted);
         Some(Self {
             http,
-            tls: tls?,
+            tls: tls.ok()?,
             iotedge,
             log: log?,
             storage: storage?,

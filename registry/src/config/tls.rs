@@ -67,38 +67,40 @@ const ADDRESS: &str = "http.tls.addr";
 const COMMON_NAME: &str = "http.tls.commonname";
 const CLIENT_AUTH: &str = "http.tls.clientauth";
 
-/// What the section says; `Some(None)` is plain HTTP, `None` that something is wrong and noted.
+/// Something in the section is wrong, and was noted.
+pub(super) struct Noted;
+
+/// What the section says; none is plain HTTP.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     from: &LoadFrom<'_>,
     iotedge: &IotEdge,
     main: Option<&ListenAddress>,
-) -> Option<Option<Tls>> {
+) -> Result<Option<Tls>, Noted> {
     let minimum = reader.value("http.tls.minimumtls", minimum);
     let client_certificate = reader.value(CLIENT_AUTH, client_certificate);
     let source = reader.value(SOURCE, kind);
-    let source_is_wrong = reader.says(SOURCE) && source.is_none();
     let address = reader.value(ADDRESS, ListenAddress::parse);
-    let address_is_wrong = reader.says(ADDRESS) && address.is_none();
     let (authorities, found) = authorities(reader, from);
-    let certificate = match source {
-        _ if source_is_wrong => None,
-        Some(Kind::IotEdge) => Some(from_iotedge(reader, iotedge)?),
-        Some(Kind::Files) | None => from_files(reader, from, source.is_some()).ok()?,
-    };
+    let source_is_wrong = reader.says(SOURCE) && source.is_none();
+    let address_is_wrong = reader.says(ADDRESS) && address.is_none();
     if source_is_wrong || address_is_wrong || !found {
-        return None;
+        return Err(Noted);
     }
+    let certificate = match source {
+        Some(Kind::IotEdge) => Some(from_iotedge(reader, iotedge).ok_or(Noted)?),
+        Some(Kind::Files) | None => from_files(reader, from, source.is_some())?,
+    };
     let Some(certificate) = certificate else {
-        return without_certificate(reader).then_some(None);
+        return without_certificate(reader).map(|()| None);
     };
     clash(reader, main, address.as_ref())?;
-    Some(Some(Tls {
+    Ok(Some(Tls {
         address,
         source: certificate,
         client_authorities: authorities,
-        client_certificate: client_certificate?,
-        minimum: minimum?,
+        client_certificate: client_certificate.ok_or(Noted)?,
+        minimum: minimum.ok_or(Noted)?,
     }))
 }
 
@@ -159,7 +161,7 @@ fn from_files(
     reader: &mut Reader<'_>,
     from: &LoadFrom<'_>,
     is_wanted: bool,
-) -> Result<Option<CertificateFrom>, ()> {
+) -> Result<Option<CertificateFrom>, Noted> {
     let (certificate, key) = (reader.set(CERTIFICATE), reader.set(KEY));
     if let Some(name) = reader.set(COMMON_NAME) {
         let advice = "remove it, or set http.tls.source to iotedge";
@@ -170,14 +172,14 @@ fn from_files(
         (Some(certificate), Some(key)) => {
             let certificate = file(reader, from, CERTIFICATE, &certificate);
             let key = file(reader, from, KEY, &key);
-            let both = certificate.zip(key).ok_or(())?;
+            let both = certificate.zip(key).ok_or(Noted)?;
             Ok(Some(CertificateFrom::Files {
                 certificate: both.0,
                 key: both.1,
             }))
         }
         (None, None) if is_wanted => {
-            let place = reader.place_of(SOURCE).ok_or(())?;
+            let place = reader.place_of(SOURCE).ok_or(Noted)?;
             let what = "no certificate is named, so TLS could not be spoken";
             reader.fail(
                 place,
@@ -185,16 +187,16 @@ fn from_files(
                 what,
                 "set http.tls.certificate and http.tls.key",
             );
-            Err(())
+            Err(Noted)
         }
         (None, None) => Ok(None),
         (Some(written), None) => {
             other_half(reader, CERTIFICATE, KEY, written);
-            Err(())
+            Err(Noted)
         }
         (None, Some(written)) => {
             other_half(reader, KEY, CERTIFICATE, written);
-            Err(())
+            Err(Noted)
         }
     }
 }
@@ -234,15 +236,15 @@ fn from_iotedge(reader: &mut Reader<'_>, iotedge: &IotEdge) -> Option<Certificat
     })
 }
 
-/// Settings of TLS without TLS: those that protect something stop the start, the others are told. Whether none stops it.
-fn without_certificate(reader: &mut Reader<'_>) -> bool {
+/// Settings of TLS without TLS: those that protect something stop the start, the others are told.
+fn without_certificate(reader: &mut Reader<'_>) -> Result<(), Noted> {
     let advice = "set http.tls.certificate and http.tls.key, or http.tls.source: iotedge";
     let what = "no certificate is named, so everything would cross the wire in the clear";
-    let mut is_fine = true;
+    let mut judgement = Ok(());
     for path in [AUTHORITIES, ADDRESS] {
         if let (true, Some(place)) = (reader.says(path), reader.place_of(path)) {
             reader.fail(place, path, what, advice);
-            is_fine = false;
+            judgement = Err(Noted);
         }
     }
     for path in ["http.tls.minimumtls", CLIENT_AUTH] {
@@ -255,7 +257,7 @@ fn without_certificate(reader: &mut Reader<'_>) -> bool {
             );
         }
     }
-    is_fine
+    judgement
 }
 
 /// Two listeners cannot have one address.
@@ -263,9 +265,9 @@ fn clash(
     reader: &mut Reader<'_>,
     main: Option<&ListenAddress>,
     tls: Option<&ListenAddress>,
-) -> Option<()> {
+) -> Result<(), Noted> {
     let (Some(main), Some(tls), Some(written)) = (main, tls, reader.set(ADDRESS)) else {
-        return Some(());
+        return Ok(());
     };
     let is_every = |address: &ListenAddress| match &address.host {
         ListenHost::Every => true,
@@ -274,12 +276,12 @@ fn clash(
     };
     let is_same = main.host == tls.host || is_every(main) || is_every(tls);
     if main.port != tls.port || main.port == 0 || !is_same {
-        return Some(());
+        return Ok(());
     }
     let what = format!("http.addr is {main}, and one port cannot speak both");
     let advice = "write another port, or remove it: then http.addr speaks TLS";
     reader.fail(written.place, ADDRESS, what, advice);
-    None
+    Err(Noted)
 }
 
 /// The files of authorities, and whether all could be read.

@@ -114,11 +114,10 @@ impl Files {
             let result = self.look(&mut looked, &tls, &in_use).await;
             let complaint = result.err().map(|error| error.to_string());
             if complaint != looked.complaint {
-                match &complaint {
-                    Some(error) => {
-                        tracing::warn!(%error, "the certificates read before stay in use")
-                    }
-                    None => tracing::info!("the files of http.tls can be used again"),
+                if let Some(error) = &complaint {
+                    tracing::warn!(%error, "the certificates read before stay in use");
+                } else {
+                    tracing::info!("the files of http.tls can be used again");
                 }
                 tls.in_trouble(complaint.clone());
                 looked.complaint = complaint;
@@ -188,9 +187,9 @@ impl Files {
         };
         let pair = Pair::read(certificate_text, key_text, tls.provider()).map_err(|error| {
             if error.is_about_key() {
-                wrong(KEY, key, error)
+                wrong(KEY, key, error.to_string())
             } else {
-                wrong(CERTIFICATE, certificate, error)
+                wrong(CERTIFICATE, certificate, error.to_string())
             }
         })?;
         tls.show(Arc::clone(&pair.certified))
@@ -225,7 +224,7 @@ impl Files {
                     .map_err(|_| wrong(AUTHORITIES, file, "a certificate in it is damaged"))?;
                 roots
                     .add(certificate)
-                    .map_err(|error| wrong(AUTHORITIES, file, error))?;
+                    .map_err(|error| wrong(AUTHORITIES, file, error.to_string()))?;
             }
             if roots.len() == before {
                 return Err(wrong(
@@ -275,10 +274,10 @@ fn unreadable(setting: &'static str, file: &WatchedFile, error: &io::Error) -> T
     wrong(setting, file, format!("it cannot be read: {error}"))
 }
 
-fn wrong(setting: &'static str, file: &WatchedFile, what: impl ToString) -> TlsSetupError {
+fn wrong(setting: &'static str, file: &WatchedFile, what: impl Into<String>) -> TlsSetupError {
     TlsSetupError {
         setting,
         path: file.path().to_owned(),
-        what: what.to_string(),
+        what: what.into(),
     }
 }

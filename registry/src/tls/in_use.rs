@@ -217,25 +217,24 @@ impl CertificatesInUse {
             warned.insert(key, (first.not_after, Instant::now()));
             let (used_for, from) = (row.used_for.as_str(), row.from.as_str());
             let (subject, until) = (first.subject.as_str(), first.until());
-            match first.left(now) {
-                Some(left) => {
-                    let days = left.as_secs() / 86_400;
-                    tracing::warn!(
-                        used_for,
-                        from,
-                        subject,
-                        until,
-                        days,
-                        "a certificate is about to end: renew it"
-                    );
-                }
-                None => tracing::warn!(
+            if let Some(left) = first.left(now) {
+                let days = left.as_secs() / 86_400;
+                tracing::warn!(
+                    used_for,
+                    from,
+                    subject,
+                    until,
+                    days,
+                    "a certificate is about to end: renew it"
+                );
+            } else {
+                tracing::warn!(
                     used_for,
                     from,
                     subject,
                     until,
                     "a certificate is over: it is refused"
-                ),
+                );
             }
         }
     }

@@ -107,8 +107,16 @@ fn a_protection_that_cannot_be_given_stops_the_start() {
             "http.tls.clientca",
             "clientcas",
         ),
+    ] {
+        assert_one(&with_files(text).errors(), &["/c.yml:2", key, says]);
+    }
+}
+
+#[test]
+fn a_value_that_would_weaken_it_is_refused_by_name() {
+    for (text, key, says) in [
         (
-            &format!("{PAIR}, minimumtls: tls1.0}}}}"),
+            format!("{PAIR}, minimumtls: tls1.0}}}}").as_str(),
             "http.tls.minimumtls",
             "broken",
         ),

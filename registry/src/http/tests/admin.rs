@@ -40,6 +40,8 @@ async fn health_and_readiness_judge_the_store_and_tell_of_the_upstreams() {
             "store": "ok",
             "upstreams": upstreams,
             "stale_tags": null,
+            "tls": null,
+            "certificates": [],
             "bootstrap": { "required": false, "ready": true, "missing": [] },
         })
     );
