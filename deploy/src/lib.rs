@@ -10,6 +10,7 @@ mod finding;
 pub mod generate;
 pub mod hierarchy;
 pub mod image;
+pub mod images;
 pub mod json;
 pub mod manifest;
 pub mod rewrite;

@@ -207,6 +207,11 @@ impl ImageName {
         }
     }
 
+    /// Whether some part of it has still to be filled in.
+    pub fn has_placeholder(&self) -> bool {
+        Atoms::of(&self.to_string()).has_placeholder()
+    }
+
     /// The last part of the repository: `azureiotedge-agent` of `microsoft/azureiotedge-agent`.
     pub fn short_name(&self) -> &str {
         let last = self.repository.rsplit('/').next();

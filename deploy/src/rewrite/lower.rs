@@ -27,7 +27,7 @@ pub(super) fn rewrite(
             rewrite_image(image, options, &mut moved, work);
         }
     }
-    let mut way_back = moved.way_back();
+    let mut way_back = moved.way_back(has_some_at_parent(manifest));
     moved.say_what_falls_together(work);
     way_back.credentials = credentials::to_lower(manifest, options, work);
     for module in &manifest.modules {
@@ -35,6 +35,13 @@ pub(super) fn rewrite(
     }
     say_names_not_found(manifest, options, work);
     way_back
+}
+
+/// Whether some image came from the parent before: of those nothing is known.
+fn has_some_at_parent(manifest: &Manifest) -> bool {
+    let images = manifest.images.iter().map(|image| image.image.value.trim());
+    let mut names = images.filter_map(|image| ImageName::parse(image).ok());
+    names.any(|name| name.host.is_some_and(|host| host.is_upstream()))
 }
 
 /// Whether images of this registry come from the parent from now on.
@@ -113,7 +120,8 @@ impl Moved {
             .collect()
     }
 
-    fn way_back(&self) -> TopOptions {
+    /// One registry for all of them, if there is one and nothing was at the parent before; else one for each repository.
+    fn way_back(&self, has_some_at_parent: bool) -> TopOptions {
         let written: BTreeSet<&String> = self
             .repositories
             .values()
@@ -123,7 +131,7 @@ impl Moved {
         let mut way_back = TopOptions::default();
         let mut written = written.into_iter();
         match (written.next(), written.next()) {
-            (Some(only), None) => way_back.registry = Some(only.clone()),
+            (Some(only), None) if !has_some_at_parent => way_back.registry = Some(only.clone()),
             _ => {
                 for (repository, registries) in &self.repositories {
                     if let Some((written, _)) = registries.values().next() {

@@ -81,22 +81,11 @@ fn at_registry(name: ImageName, registry: &str) -> ImageName {
         ..name
     };
     match ImageName::parse(&without.to_string()) {
-        Ok(read)
-            if read == without && without.repository_at_host() == full(&without.repository) =>
-        {
-            without
-        }
+        Ok(read) if read == without => without,
         // A short name that would be read as a registry.
         _ => ImageName {
             host: Some(Host::Named(DOCKER_HUB.to_owned())),
             ..without
         },
     }
-}
-
-fn full(repository: &str) -> String {
-    if repository.contains('/') {
-        return repository.to_owned();
-    }
-    format!("library/{repository}")
 }

@@ -2,6 +2,7 @@
 //! network; what it means is decided there.
 
 mod check;
+mod files;
 mod generate;
 mod images;
 mod rewrite;
