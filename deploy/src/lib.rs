@@ -14,6 +14,7 @@ pub mod images;
 pub mod json;
 pub mod manifest;
 pub mod rewrite;
+pub mod running;
 
 pub use finding::{Finding, Place, Severity};
 pub use image::{Host, ImageName, NotAnImageName};

@@ -78,6 +78,14 @@ fn the_page_about_configuration_is_up_to_date() {
 }
 
 #[test]
+fn the_page_about_checks_is_up_to_date() {
+    assert_document(
+        &in_repository("deploy/docs/checks.md"),
+        &cistern_deploy::check::page(),
+    );
+}
+
+#[test]
 fn the_table_in_the_readme_is_up_to_date() {
     const BEGIN: &str = "<!-- configuration keys: begin -->\n";
     const END: &str = "<!-- configuration keys: end -->";

@@ -19,6 +19,7 @@ mod page;
 mod parts;
 mod ports;
 mod proxy;
+mod reach;
 mod registry_module;
 mod report;
 mod rules;
@@ -162,6 +163,7 @@ pub fn check(inputs: &Inputs<'_>) -> Vec<Finding> {
 fn check_manifests(inputs: &Inputs<'_>, layers: &Layers<'_>, report: &mut Report) {
     for layer in layers.iter() {
         images::check(layer, layers, report);
+        reach::check(layer, report);
         credentials::check(layer, layers, report);
         proxy::check(layer, layers, report);
         ports::check(layer, report);

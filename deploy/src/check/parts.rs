@@ -108,6 +108,22 @@ pub(super) fn value_of(module: &Module, name: &str) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
+/// A list in the environment: one variable with commas, or numbered ones.
+pub(super) fn list_of(module: &Module, name: &str) -> Vec<String> {
+    let is_part = |rest: &str| {
+        let number = rest.strip_prefix('_');
+        rest.is_empty() || number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let variables = module.env.iter();
+    let parts = variables.filter(|variable| variable.name.strip_prefix(name).is_some_and(is_part));
+    let texts: Vec<String> = parts.map(|variable| variable.value.as_text()).collect();
+    let items = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+    items
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The environment as the module's program finds it.
 pub(super) fn environment(module: &Module) -> BTreeMap<String, String> {
     module

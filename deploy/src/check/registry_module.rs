@@ -46,6 +46,17 @@ pub(super) fn host_of(address: &str) -> &str {
     without_scheme.split('/').next().unwrap_or_default()
 }
 
+/// An address without the user and password it may carry.
+fn without_login(address: &str) -> String {
+    match (address.find("://"), address.find('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (before, _) = address.split_at(scheme + 3);
+            format!("{before}{}", address.get(at + 1..).unwrap_or_default())
+        }
+        _ => address.to_owned(),
+    }
+}
+
 fn is_placeholder(text: &str) -> bool {
     text.starts_with('<') || (text.contains('$') && !text.contains("$upstream"))
 }
@@ -73,7 +84,7 @@ fn remote(layer: &Layer<'_>, registry: &RegistryModule<'_>, report: &mut Report)
         }
         return;
     };
-    let text = variable.value.as_text();
+    let text = without_login(&variable.value.as_text());
     let spot = || Spot::at(layer.file, &variable.at);
     let host = host_of(&text);
     if is_placeholder(&text) || text.contains("$upstream") {
@@ -278,7 +289,7 @@ fn in_env(layer: &Layer<'_>, module: &Module, variable: &Variable, report: &mut 
         report.add(
             rules::UPSTREAM_IN_ENV,
             spot(),
-            format!("{}: {} is `{text}`", module.name, variable.name),
+            format!("{}: {} has `$upstream` in it", module.name, variable.name),
             "write the parent's name, or give the module a program that reads $IOTEDGE_PARENTHOSTNAME itself",
         );
     }

@@ -22,30 +22,11 @@ pub(super) fn check(layer: &Layer<'_>, layers: &Layers<'_>, report: &mut Report)
     }
 }
 
-/// What the bootstrap set names: one list, or numbered ones.
+/// What the bootstrap set names.
 fn bootstrap(registry: &RegistryModule<'_>) -> Vec<ImageName> {
-    let variables = registry.module.env.iter();
-    let lists = variables.filter(|variable| {
-        let rest = variable.name.strip_prefix(BOOTSTRAP);
-        rest.is_some_and(|rest| {
-            rest.is_empty()
-                || rest
-                    .strip_prefix('_')
-                    .is_some_and(|number| number.parse::<u32>().is_ok())
-        })
-    });
-    lists
-        .flat_map(|variable| {
-            let text = variable.value.as_text();
-            let images = text
-                .split(',')
-                .map(str::trim)
-                .filter(|image| !image.is_empty());
-            images
-                .filter_map(|image| ImageName::parse(image).ok())
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    let named = parts::list_of(registry.module, BOOTSTRAP);
+    let images = named.iter().map(|image| ImageName::parse(image));
+    images.filter_map(Result::ok).collect()
 }
 
 fn is_same(one: &ImageName, other: &ImageName) -> bool {

@@ -5,6 +5,7 @@ mod check;
 mod files;
 mod generate;
 mod images;
+mod online;
 mod rewrite;
 
 use clap::Subcommand;
