@@ -271,82 +271,44 @@ fn a_template_that_the_hierarchy_names_lies_beside_it() {
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_code_2_and_says_why() {
-    for (words, said) in [
-        (&[][..], "--registry"),
-        (&["--registry", REGISTRY], "--layer"),
-        (
-            &["--registry", "ftp://x", "--layer", "top"],
-            "https or http",
-        ),
-        (&["--registry", "plant", "--layer", "top"], "Docker Hub"),
-        (
-            &["--registry", REGISTRY, "--layer", "top", "--hierarchy", "x"],
-            "cannot be used with",
-        ),
-        (
-            &[
-                "--registry",
-                REGISTRY,
-                "--layer",
-                "top",
-                "--password-file",
-                "x",
-            ],
-            "--username",
-        ),
-        (
-            &[
-                "--registry",
-                REGISTRY,
-                "--layer",
-                "top",
-                "--subnet",
-                "10.0.0.0",
-            ],
-            "no subnet",
-        ),
-        (
-            &["--registry", REGISTRY, "--layer", "top", "--force"],
-            "--out",
-        ),
-        (
-            &["--registry", REGISTRY, "--layer", "top", "--edition", "1.1"],
-            "1.4",
-        ),
-        (
-            &["--registry", REGISTRY, "--hierarchy", "/no/such"],
-            "/no/such cannot be read",
-        ),
-        (&["--registry", REGISTRY, "--hierarchy", HIERARCHY], "--out"),
-        (
-            &["--registry", "mcr.microsoft.com", "--layer", "top"],
-            "--image",
-        ),
-        (
-            &[
-                "--registry",
-                REGISTRY,
-                "--layer",
-                "top",
-                "--parent",
-                "a.example",
-            ],
-            "has a parent",
-        ),
-        (
-            &[
-                "--registry",
-                REGISTRY,
-                "--layer",
-                "lower",
-                "--hostname",
-                "a.example",
-            ],
-            "--parent",
-        ),
+    let top = ["--registry", REGISTRY, "--layer", "top"];
+    for (more, said) in [
+        (["--hierarchy", "x"], "cannot be used with"),
+        (["--password-file", "x"], "--username"),
+        (["--subnet", "10.0.0.0"], "no subnet"),
+        (["--registry-address", "10.0.0.9"], "--subnet"),
+        (["--edition", "1.1"], "1.4"),
+        (["--parent", "a.example"], "has a parent"),
+        (["--print", "config"], "--hostname"),
     ] {
-        let (code, out, err) = generate(words);
-        assert_eq!((code, out.as_str()), (2, ""), "{words:?}: {err}");
-        assert!(err.contains(said), "{words:?}: {err}");
+        assert_misuse(&[&top[..], &more].concat(), said);
     }
+    assert_misuse(&[&top[..], &["--force"]].concat(), "--out");
+    assert_misuse(&[], "--registry");
+    assert_misuse(&["--registry", REGISTRY], "--layer");
+    for (registry, said) in [
+        ("ftp://x", "https or http"),
+        ("plant", "Docker Hub"),
+        ("mcr.microsoft.com", "--image"),
+    ] {
+        assert_misuse(&["--registry", registry, "--layer", "top"], said);
+    }
+    for (hierarchy, said) in [
+        ("/no/such", "/no/such cannot be read"),
+        (HIERARCHY, "--out"),
+    ] {
+        let words = ["--registry", REGISTRY, "--hierarchy", hierarchy];
+        assert_misuse(&words, said);
+    }
+    let parentless = ["--layer", "lower", "--hostname", "a.example"];
+    assert_misuse(
+        &[&["--registry", REGISTRY][..], &parentless].concat(),
+        "--parent",
+    );
+}
+
+fn assert_misuse(words: &[&str], said: &str) {
+    let (code, out, err) = generate(words);
+    assert_eq!((code, out.as_str()), (2, ""), "{words:?}: {err}");
+    assert!(err.contains(said), "{words:?}: {err}");
 }

@@ -152,7 +152,7 @@ struct Refused {
 }
 
 impl Refused {
-    fn misuse(why: impl ToString) -> Self {
+    fn misuse(why: &impl ToString) -> Self {
         Self {
             lines: vec![why.to_string()],
             exit: Exit::Misuse,
@@ -208,7 +208,7 @@ fn attempt(arguments: &Arguments, console: &mut Console<'_>) -> Result<(), Refus
         None => (vec![site(arguments)], None),
     };
     let template = match &arguments.template {
-        Some(file) => Some(files::read(file).map_err(Refused::misuse)?),
+        Some(file) => Some(files::read(file).map_err(|why| Refused::misuse(&why))?),
         None => template,
     };
     let file = arguments.hierarchy.as_ref();
@@ -234,7 +234,7 @@ fn attempt(arguments: &Arguments, console: &mut Console<'_>) -> Result<(), Refus
 }
 
 fn wishes(arguments: &Arguments) -> Result<Wishes, Refused> {
-    let registry = Registry::parse(&arguments.registry).map_err(Refused::misuse)?;
+    let registry = Registry::parse(&arguments.registry).map_err(|why| Refused::misuse(&why))?;
     let (images, modules) = (&arguments.images, &arguments.modules);
     let mut wishes = Wishes::new(registry);
     wishes.image.clone_from(&images.image);
@@ -251,7 +251,8 @@ fn wishes(arguments: &Arguments) -> Result<Wishes, Refused> {
     wishes.trust_bundle.clone_from(&arguments.trust_bundle);
     if let Some(subnet) = &modules.subnet {
         let address = modules.registry_address.as_deref();
-        wishes.network = Some(Network::parse(subnet, address).map_err(Refused::misuse)?);
+        wishes.network =
+            Some(Network::parse(subnet, address).map_err(|why| Refused::misuse(&why))?);
     }
     if let Some(edition) = arguments.edition {
         wishes.edition = match edition {
@@ -264,7 +265,7 @@ fn wishes(arguments: &Arguments) -> Result<Wishes, Refused> {
         let password = file.map(|file| files::password(file)).transpose();
         wishes.login = Some(Login {
             username: username.clone(),
-            password: password.map_err(Refused::misuse)?,
+            password: password.map_err(|why| Refused::misuse(&why))?,
         });
     }
     Ok(wishes)
@@ -272,14 +273,14 @@ fn wishes(arguments: &Arguments) -> Result<Wishes, Refused> {
 
 /// The hierarchy, and the text of the template that it names.
 fn hierarchy(file: &PathBuf) -> Result<(Hierarchy, Option<String>), Refused> {
-    let text = files::read(file).map_err(Refused::misuse)?;
+    let text = files::read(file).map_err(|why| Refused::misuse(&why))?;
     let hierarchy =
         Hierarchy::read(&text).map_err(|troubles| Refused::troubles(Some(file), &troubles))?;
     let template = hierarchy.template.as_ref().map(|template| {
         files::read_beside(&template.text, file).map_err(|why| {
             let fix = "mend the path, or leave the key out";
             let where_ = format!("{}: line {}: {why}; {fix}", file.display(), template.line);
-            Refused::misuse(where_)
+            Refused::misuse(&where_)
         })
     });
     let template = template.transpose()?;
@@ -303,7 +304,7 @@ fn site(arguments: &Arguments) -> Site {
 fn print(part: Part, outcome: &Outcome, console: &mut Console<'_>) -> Result<(), Refused> {
     let [device] = outcome.devices.as_slice() else {
         let count = outcome.devices.len();
-        return Err(Refused::misuse(format!(
+        return Err(Refused::misuse(&format!(
             "{count} devices are more than standard output is for; name a folder with --out"
         )));
     };
@@ -321,7 +322,7 @@ fn config(device: &Generated) -> Result<&String, Refused> {
     device
         .config
         .as_ref()
-        .ok_or_else(|| Refused::misuse(missing))
+        .ok_or_else(|| Refused::misuse(&missing))
 }
 
 fn report(outcome: &Outcome, written: &[PathBuf], wishes: &Wishes, console: &mut Console<'_>) {

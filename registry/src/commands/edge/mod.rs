@@ -21,7 +21,7 @@ pub(super) enum EdgeCommand {
     /// List the images that a hierarchy needs, layer by layer
     Images(images::Arguments),
     /// Write deployment manifests and config.toml for a hierarchy
-    Generate(generate::Arguments),
+    Generate(Box<generate::Arguments>),
 }
 
 pub(super) fn run(
