@@ -3,7 +3,7 @@
 //! This is the only place that knows every part. It owns the clock, the disk, the background tasks and the stop signals.
 
 pub(crate) mod tls;
-mod upstreams;
+pub(crate) mod upstreams;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -82,6 +82,7 @@ impl Server {
             budget: &budget,
             pseudonym: &pseudonym,
             trust_bundle: certificates.bundle.as_ref(),
+            contacts: None,
         };
         let repositories = upstreams::repositories(config, &shared)?;
         let storage = open_store(config, &clock).await?;

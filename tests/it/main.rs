@@ -24,6 +24,7 @@ mod damaged_files;
 mod draining;
 mod drop_in;
 mod edge_agent;
+mod edge_online;
 mod error_table;
 mod exact_bytes;
 mod expiry;
