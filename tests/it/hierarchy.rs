@@ -1,5 +1,6 @@
 //! A hierarchy of devices as it is deployed: a device at the bottom that reaches nothing but its parent, and pulls what the cloud holds.
 
+mod bootstrap;
 mod cut;
 mod headers;
 mod many;
