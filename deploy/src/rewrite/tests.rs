@@ -3,12 +3,11 @@ mod properties;
 use super::*;
 
 /// Manifests of others, as they are published.
-pub(super) const REAL: [&str; 5] = [
+pub(super) const REAL: [&str; 4] = [
     include_str!("../../tests/data/iotedge/quickstart_deployment.template.json"),
     include_str!("../../tests/data/iotedge/runtime_only_deployment.template.json"),
     include_str!("../../tests/data/iotedge_config_cli/deploymentTopLayer.json"),
     include_str!("../../tests/data/iotedge_config_cli/deploymentLowerLayer.json"),
-    include_str!("../../tests/data/iotedge/connectivity_deployment.template.json"),
 ];
 
 pub(super) fn lower(text: &str, options: &LowerOptions) -> Rewritten {
