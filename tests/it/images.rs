@@ -132,7 +132,8 @@ async fn warm_fetches_an_image_over_a_slow_link_and_waits_until_it_can_be_pulled
     let gate = Gate::new();
     let rule = Answer::held().stops_at(10_000, &gate);
     scene.upstream.on("GET", &scene.layer(), rule);
-    let (cache, open) = (&scene.cache, async {
+    let cache = &scene.cache;
+    let open = async {
         gate.wait_reached(1, SOON).await;
         eventually("the bytes so far", SOON, || async {
             let line = line(cache, IMAGE).await;
@@ -140,7 +141,7 @@ async fn warm_fetches_an_image_over_a_slow_link_and_waits_until_it_can_be_pulled
         })
         .await;
         gate.open();
-    });
+    };
     let (ran, ()) = tokio::join!(command(cache, &["warm", IMAGE]), open);
     let told = ran.well();
     assert!(told.contains("team/app:v1 is here ("), "{told}");

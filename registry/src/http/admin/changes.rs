@@ -87,6 +87,7 @@ pub(in crate::http) fn warm() -> MethodRouter<Arc<Http>> {
         let wish: WarmWish = read(body).await?;
         let platforms = wish.platforms.as_deref().map(platforms).transpose()?;
         http.warm.fetch(&wish.image, platforms).await?;
+        tracing::info!(image = %wish.image.escape_debug(), "an image was asked for by hand");
         Ok::<_, Refused>(Done::of(&http, wish.image, "asked"))
     }))
 }
@@ -96,6 +97,7 @@ pub(in crate::http) fn pin() -> MethodRouter<Arc<Http>> {
     only(post(async |State(http): State<Arc<Http>>, body: Body| {
         let Wish { image } = read(body).await?;
         http.warm.pin(&image).await?;
+        tracing::info!(image = %image.escape_debug(), "an image was pinned");
         Ok::<_, Refused>(Done::of(&http, image, "pinned"))
     }))
 }
@@ -105,6 +107,7 @@ pub(in crate::http) fn unpin() -> MethodRouter<Arc<Http>> {
     only(post(async |State(http): State<Arc<Http>>, body: Body| {
         let Wish { image } = read(body).await?;
         let unpinned = http.warm.unpin(&image).await?;
+        tracing::info!(image = %image.escape_debug(), "an image was unpinned");
         Ok::<_, Refused>(Done {
             was_pinned: Some(unpinned.was_pinned),
             still_wanted: unpinned
