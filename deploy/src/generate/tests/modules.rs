@@ -1,6 +1,10 @@
 //! Modules beside the usual ones, and logins.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::NamedManifest;
+use crate::images::{self, ImagesOptions};
 
 #[test]
 fn what_children_start_with_is_fetched_ahead_with_both_versions_of_cistern() {
@@ -141,4 +145,34 @@ fn long_create_options_are_cut_into_pieces_that_edge_agent_joins() {
             .unwrap()
             .starts_with(&wishes.volume)
     );
+}
+
+#[test]
+fn what_is_fetched_ahead_is_what_edge_images_lists_for_the_layers_below() {
+    let mut wishes = wishes();
+    wishes.is_cached_everywhere = true;
+    wishes.metrics = Some(Metrics::default());
+    let below: Vec<_> = [Layer::Lower, Layer::Bottom]
+        .into_iter()
+        .map(|layer| manifest(&made(layer, &wishes)))
+        .collect();
+    let named: Vec<_> = below
+        .iter()
+        .map(|manifest| NamedManifest {
+            file: "deployment.json",
+            manifest,
+        })
+        .collect();
+    let options = ImagesOptions {
+        edition: None,
+        parent: None,
+    };
+    let listed: BTreeSet<_> = images::images(&named, &options)
+        .into_iter()
+        .map(|image| format!("$upstream:443/{}", image.asked.unwrap()))
+        .collect();
+    let top = manifest(&made(Layer::Top, &wishes));
+    let ahead = variable(top.module("registry").unwrap(), "REGISTRY_EDGE_BOOTSTRAP").unwrap();
+    let ahead: BTreeSet<_> = ahead.split(',').map(ToOwned::to_owned).collect();
+    assert_eq!(listed, ahead);
 }
