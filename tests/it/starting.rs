@@ -60,8 +60,7 @@ async fn a_protection_that_cannot_be_given_stops_the_start() {
     does_not_start(token, &["auth.token", "everybody could pull"]).await;
     let silly = "version: 0.1\nauth:\n  silly:\n    realm: x\n";
     does_not_start(silly, &["auth.silly"]).await;
-    let tls =
-        "version: 0.1\nhttp:\n  addr: :5000\n  tls:\n    certificate: /c.pem\n    key: /k.pem\n";
+    let tls = "version: 0.1\nhttp:\n  addr: :5000\n  tls:\n    clientcas: [/dev/null]\n";
     does_not_start(tls, &["http.tls", "in the clear"]).await;
     does_not_start("version: 0.1\nhttp:\n  net: unix\n", &["http.net", "unix"]).await;
 }
