@@ -83,6 +83,7 @@ mod tag_lists;
 mod tls_docker;
 mod tls_files;
 mod tls_iotedge;
+mod tls_renewed;
 mod tls_scene;
 mod trust_bundle;
 mod tunnel;
