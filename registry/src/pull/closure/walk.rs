@@ -220,8 +220,10 @@ impl<'a> Walk<'a> {
         let digest = named.digest;
         // In this order: a download that ends meanwhile has its blob in the store before it is no longer running.
         let running = self.parts.downloads.running(&digest);
+        // One that has ended is in the list of those that run for a moment more.
+        let is_here = blobs.size(&digest).await?.is_some();
+        let running = running.filter(|_| !is_here);
         let running = running.map(|running| DownloadReport::of(digest, &running));
-        let is_here = running.is_none() && blobs.size(&digest).await?.is_some();
         let partial = match &running {
             Some(running) => running.written,
             None if is_here => 0,
