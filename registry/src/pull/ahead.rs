@@ -304,7 +304,11 @@ impl Ahead<'_> {
                 continue;
             };
             match running.blob.wait_end().await {
-                Ok(()) => return Ok(()),
+                // All its bytes are right; what is asked of a store is that it has them.
+                Ok(()) => {
+                    running.over.cancelled().await;
+                    break;
+                }
                 Err(failed) if attempt > 0 || running.sources.include(&self.mirror.name) => {
                     return Err(self.trouble_of(&failed));
                 }
