@@ -8,6 +8,7 @@ use cistern_oci::Digest;
 use cistern_storage::{Growing, GrowingBlob, growing};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use super::crowd::Crowd;
@@ -33,6 +34,8 @@ pub(super) struct Running {
     pub ahead: Ahead,
     /// Who waits for it.
     pub crowd: Crowd,
+    /// Cancelled when it no longer runs, whatever ended it: what it brought is in the store by then.
+    pub over: CancellationToken,
 }
 
 /// A download that a caller takes part in.
@@ -52,6 +55,7 @@ impl Running {
             sources,
             ahead: Ahead::default(),
             crowd: Crowd::new(),
+            over: CancellationToken::new(),
         };
         (writer, download)
     }
@@ -217,6 +221,7 @@ struct RunningGuard {
     running: Arc<Mutex<HashMap<Digest, Running>>>,
     digest: Digest,
     crowd: Crowd,
+    over: CancellationToken,
     metrics: Arc<Metrics>,
 }
 
@@ -227,6 +232,7 @@ impl RunningGuard {
             running: Arc::clone(&downloads.running),
             digest,
             crowd: of.crowd.clone(),
+            over: of.over.clone(),
             metrics: Arc::clone(metrics),
         }
     }
@@ -240,6 +246,7 @@ impl Drop for RunningGuard {
             running.remove(&self.digest);
         }
         drop(running);
+        self.over.cancel();
         self.metrics.downloads_running.dec();
         let callers = self.crowd.served();
         self.metrics.readers_per_download.observe(callers.into());
