@@ -64,25 +64,7 @@ fn is_placeholder(text: &str) -> bool {
 fn remote(layer: &Layer<'_>, registry: &RegistryModule<'_>, report: &mut Report) {
     let name = &registry.module.name;
     let Some(variable) = registry.module.variable(REMOTE) else {
-        let has_routes = registry
-            .module
-            .env
-            .iter()
-            .any(|variable| variable.name.starts_with("REGISTRY_PROXY_ROUTES_"));
-        let is_hosting = registry
-            .module
-            .env
-            .iter()
-            .any(|variable| variable.name.starts_with("REGISTRY_HOSTED_"));
-        if !has_routes && !is_hosting && !layer.manifest.shape.is_layered {
-            report.add(
-                rules::REMOTE_MISSING,
-                Spot::at(layer.file, &registry.module.at),
-                format!("{name} has no {REMOTE}"),
-                format!("add it: {REMOTE}=https://myregistry.azurecr.io"),
-            );
-        }
-        return;
+        return no_remote(layer, registry, report);
     };
     let text = without_login(&variable.value.as_text());
     let spot = || Spot::at(layer.file, &variable.at);
@@ -103,32 +85,48 @@ fn remote(layer: &Layer<'_>, registry: &RegistryModule<'_>, report: &mut Report)
             format!("write `https://{}`", text.trim()),
         );
     }
-    let name_of_host = host.split(':').next().unwrap_or_default();
-    let is_module = layer.manifest.module(name_of_host).is_some();
-    if host.ends_with(".azurecr")
-        || (!name_of_host.contains('.')
-            && name_of_host != "localhost"
-            && !is_module
-            && !host.starts_with('['))
-    {
-        let severity = if host.ends_with(".azurecr") {
-            Severity::Error
-        } else {
-            Severity::Warning
-        };
-        let fix = if host.ends_with(".azurecr") {
-            format!("write `https://{host}.io`; Microsoft's page shows this address cut short")
-        } else {
-            "write the whole name of the registry".to_owned()
-        };
-        report.add_as(
-            rules::REMOTE_TRUNCATED,
-            severity,
-            spot(),
-            format!("{name}: {REMOTE} is `{text}`"),
-            fix,
+    let Some((severity, fix)) = cut_short(layer, host) else {
+        return;
+    };
+    report.add_as(
+        rules::REMOTE_TRUNCATED,
+        severity,
+        spot(),
+        format!("{name}: {REMOTE} is `{text}`"),
+        fix,
+    );
+}
+
+fn no_remote(layer: &Layer<'_>, registry: &RegistryModule<'_>, report: &mut Report) {
+    let has_other_work = registry.module.env.iter().any(|variable| {
+        let ways = ["REGISTRY_PROXY_ROUTES_", "REGISTRY_HOSTED_"];
+        ways.iter().any(|way| variable.name.starts_with(way))
+    });
+    if !has_other_work && !layer.manifest.shape.is_layered {
+        report.add(
+            rules::REMOTE_MISSING,
+            Spot::at(layer.file, &registry.module.at),
+            format!("{} has no {REMOTE}", registry.module.name),
+            format!("add it: {REMOTE}=https://myregistry.azurecr.io"),
         );
     }
+}
+
+/// Whether a part of this host's name is missing: for certain, or because it has no `.` and nobody here is called so.
+fn cut_short(layer: &Layer<'_>, host: &str) -> Option<(Severity, String)> {
+    if host.ends_with(".azurecr") {
+        let fix = "Microsoft's page shows this address cut short";
+        return Some((Severity::Error, format!("write `https://{host}.io`; {fix}")));
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    let is_whole = name.contains('.') || name == "localhost" || host.starts_with('[');
+    let is_near = is_whole || layer.manifest.module(name).is_some();
+    (!is_near).then(|| {
+        (
+            Severity::Warning,
+            "write the whole name of the registry".to_owned(),
+        )
+    })
 }
 
 fn volume(layer: &Layer<'_>, registry: &RegistryModule<'_>, report: &mut Report) {

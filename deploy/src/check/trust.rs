@@ -121,7 +121,7 @@ fn edge_ca(
         section.map(|section| (section, section.certificate.as_ref(), section.key.as_ref()));
     match files {
         Some((_, Some(certificate), Some(key))) => {
-            pair(device, certificate, key, roots, now, report)
+            pair(device, certificate, key, roots, now, report);
         }
         Some((section, None, None)) if section.method.is_some() => {}
         None | Some((_, None, None)) => quickstart(device, section, is_nested, report),

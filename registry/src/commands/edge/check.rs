@@ -126,10 +126,9 @@ fn read_all(arguments: &Arguments) -> Result<Texts, String> {
         }
         files => files,
     };
-    let named = files.iter().chain(&arguments.config_toml);
-    let names: Vec<_> = named.collect();
-    let distinct: BTreeSet<_> = names.iter().collect();
-    if distinct.len() < names.len() {
+    let paths = || files.iter().chain(&arguments.config_toml);
+    let distinct: BTreeSet<_> = paths().collect();
+    if distinct.len() < paths().count() {
         return Err("a file is named twice".to_owned());
     }
     let read = |paths: &[PathBuf]| -> Result<Vec<Text>, String> {

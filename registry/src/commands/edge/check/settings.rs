@@ -10,10 +10,8 @@ use crate::config::{self, Config, FileChoice, Finding, LoadFrom, Loaded, Place};
 
 /// What the server says of this environment.
 pub(super) fn judge(environment: &BTreeMap<String, String>) -> Vec<SettingDoubt> {
-    findings(&load(environment, None))
-        .iter()
-        .map(doubt)
-        .collect()
+    let loaded = load(environment, None);
+    findings(&loaded).into_iter().map(doubt).collect()
 }
 
 /// Loads a configuration that belongs to another machine: files in its container cannot be read from here.
@@ -54,7 +52,7 @@ pub(super) fn findings(loaded: &Result<Loaded, config::ConfigErrors>) -> Vec<&Fi
         .collect()
 }
 
-fn doubt(finding: &&Finding) -> SettingDoubt {
+fn doubt(finding: &Finding) -> SettingDoubt {
     SettingDoubt {
         severity: match finding.severity {
             config::Severity::Error => Severity::Error,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Text, settings};
 use crate::commands::arguments::Format;
 use crate::commands::{Console, Exit};
-use crate::config::{ConfigErrors, Loaded, Place, Severity};
+use crate::config::{ConfigErrors, Finding, Loaded, Place, Severity};
 
 /// What becomes of one setting or circumstance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -116,7 +116,7 @@ fn registry(running: &Running, config: Option<&Text>) -> Registry {
     lines.extend(config_file(running, config));
     lines.push(volume(running));
     lines.push(ports(running));
-    lines.extend(user(running));
+    lines.push(user(running));
     lines.extend(entrypoint(running));
     Registry {
         name: running.name.clone(),
@@ -159,53 +159,41 @@ fn of_settings(running: Option<&Running>, config: Option<&Text>) -> Vec<Line> {
     let file = config.map(|config| (config.name.as_str(), config.text.as_str()));
     let loaded = settings::load(&environment, file);
     let findings = settings::findings(&loaded);
-    let mut lines = Vec::new();
     let is_found = |place: &Place| findings.iter().any(|finding| finding.place == *place);
-    match &loaded {
-        Ok(loaded) => {
-            let settings = loaded
-                .settings
-                .iter()
-                .filter(|setting| !is_found(&setting.place));
-            lines.extend(settings.map(|setting| {
-                line(
-                    Standing::Kept,
-                    &setting.key,
-                    format!("{} ({})", setting.value, setting.place),
-                )
-            }));
-        }
-        Err(_) => {
-            let names = environment
-                .keys()
-                .filter(|name| name.starts_with("REGISTRY_"));
-            let fine = names.filter(|name| !is_found(&Place::Variable((*name).clone())));
-            lines.extend(fine.map(|name| line(Standing::Kept, name, "as it is")));
-        }
+    let mut told: Vec<Line> = Vec::new();
+    if let Ok(loaded) = &loaded {
+        let accepted = loaded.settings.iter();
+        let accepted = accepted.filter(|setting| !is_found(&setting.place));
+        told.extend(accepted.map(|setting| {
+            let what = format!("{} ({})", setting.value, setting.place);
+            line(Standing::Kept, &setting.key, what)
+        }));
+    } else {
+        let names = environment.keys();
+        let names = names.filter(|name| name.starts_with("REGISTRY_"));
+        let accepted = names.filter(|name| !is_found(&Place::Variable((*name).clone())));
+        told.extend(accepted.map(|name| line(Standing::Kept, name, "as it is")));
     }
-    for finding in findings {
-        let standing = match finding.severity {
-            Severity::Error => Standing::Refused,
-            Severity::Warning => Standing::Different,
-        };
-        let subject = if finding.key.is_empty() {
-            finding.place.to_string()
-        } else {
-            finding.key.clone()
-        };
-        let advice = if finding.advice.is_empty() {
-            String::new()
-        } else {
-            format!("; {}", finding.advice)
-        };
-        lines.push(line(
-            standing,
-            &subject,
-            format!("{} ({}){advice}", finding.what, finding.place),
-        ));
+    told.extend(findings.into_iter().map(of_finding));
+    told.extend(life(&loaded));
+    told
+}
+
+fn of_finding(finding: &Finding) -> Line {
+    let standing = match finding.severity {
+        Severity::Error => Standing::Refused,
+        Severity::Warning => Standing::Different,
+    };
+    let subject = if finding.key.is_empty() {
+        finding.place.to_string()
+    } else {
+        finding.key.clone()
+    };
+    let mut what = format!("{} ({})", finding.what, finding.place);
+    if !finding.advice.is_empty() {
+        what = format!("{what}; {}", finding.advice);
     }
-    lines.extend(life(&loaded));
-    lines
+    line(standing, &subject, what)
 }
 
 /// How long blobs live: the one thing that has the same name and another meaning.
@@ -273,12 +261,12 @@ fn ports(running: &Running) -> Line {
     line(Standing::Kept, "ports", what)
 }
 
-fn user(running: &Running) -> Option<Line> {
+fn user(running: &Running) -> Line {
     let what = match &running.user {
         None => "it starts as root, as Distribution does, and then gives up all rights but the one to write to the store".to_owned(),
         Some(user) => format!("{user}, as before: a user that owns the store works; one that may not write to it gets the chown line printed"),
     };
-    Some(line(Standing::Kept, "user", what))
+    line(Standing::Kept, "user", what)
 }
 
 fn entrypoint(running: &Running) -> Option<Line> {
