@@ -172,7 +172,7 @@ fn unknown(section: &str, path: &str, entry: &Entry) -> Finding {
             "there is no such way to ask callers for credentials",
             advice,
         ),
-        "proxy" | "storage.cache" | "hosted" => {
+        "proxy" | "storage.cache" | "hosted" | "edge" | "warm" => {
             Finding::error(place, path, "there is no such key", advice)
         }
         _ if section.starts_with("proxy.") => {

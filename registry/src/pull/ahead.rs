@@ -259,16 +259,16 @@ impl Ahead<'_> {
 
     /// All blobs; what fails does not keep the others from coming.
     async fn blobs(&self, closure: Closure) -> Result<Closure, Trouble> {
-        let missing: Vec<(Digest, u64)> = closure
+        let missing: Vec<(Digest, u64, u64)> = closure
             .missing_blobs()
-            .map(|blob| (blob.digest, blob.size))
+            .map(|blob| (blob.digest, blob.size, blob.partial))
             .collect();
         if missing.is_empty() {
             return Ok(closure);
         }
         let mut trouble = None;
         let mut fetched = stream::iter(missing)
-            .map(|(digest, size)| self.blob(digest, size))
+            .map(|(digest, size, here)| self.blob(digest, size, here))
             .buffer_unordered(BLOBS_AT_ONCE);
         while let Some(one) = fetched.next().await {
             if let Err(why) = one {
@@ -285,7 +285,7 @@ impl Ahead<'_> {
         }
     }
 
-    async fn blob(&self, digest: Digest, size: u64) -> Result<(), Trouble> {
+    async fn blob(&self, digest: Digest, size: u64, here: u64) -> Result<(), Trouble> {
         let (parts, blobs) = (self.parts(), self.parts().storage.blobs());
         // A download of somebody else that fails may have had other sources: the second one is our own.
         for attempt in 0..2 {
@@ -293,7 +293,10 @@ impl Ahead<'_> {
                 return Ok(());
             }
             // Without room for it there would be nothing to join.
-            blobs.has_room(Some(size)).await.map_err(Trouble::Store)?;
+            blobs
+                .has_room(Some(size.saturating_sub(here)))
+                .await
+                .map_err(Trouble::Store)?;
             let wanted = Wanted {
                 mirror: self.mirror,
                 digest,
@@ -303,12 +306,11 @@ impl Ahead<'_> {
             let Some(running) = parts.downloads.running(&digest) else {
                 continue;
             };
-            match running.blob.wait_end().await {
-                // All its bytes are right; what is asked of a store is that it has them.
-                Ok(()) => {
-                    running.over.cancelled().await;
-                    break;
-                }
+            // Its bytes are verified before they have their place in the store.
+            let ended = running.blob.wait_end().await;
+            running.over.cancelled().await;
+            match ended {
+                Ok(()) => continue,
                 Err(failed) if attempt > 0 || running.sources.include(&self.mirror.name) => {
                     return Err(self.trouble_of(&failed));
                 }

@@ -34,7 +34,7 @@ pub(super) struct Running {
     pub ahead: Ahead,
     /// Who waits for it.
     pub crowd: Crowd,
-    /// Cancelled when it is over in every way: readers have all bytes a moment before the blob has its place in the store.
+    /// Cancelled when it no longer runs, whatever ended it: what it brought is in the store by then.
     pub over: CancellationToken,
 }
 

@@ -89,7 +89,8 @@ mod tests {
         let named = images("deployment.json", text).unwrap();
         for image in [
             "mcr.microsoft.com/azureiotedge-agent:1.5",
-            "$upstream:443/team/app:1",
+            "team/app:1",
+            "azureiotedge-diagnostics:1.5",
         ] {
             assert!(named.iter().any(|named| named == image), "{named:?}");
         }
