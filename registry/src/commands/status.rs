@@ -196,9 +196,10 @@ fn warm(warm: &WarmCount) -> Option<String> {
         (warm.pinned, "pinned"),
     ];
     let more = more.iter().filter(|(count, _)| *count > 0);
-    let more: String = more
+    let more: Vec<_> = more
         .map(|(count, what)| format!(", {count} {what}"))
         .collect();
+    let more = more.concat();
     let (ready, all) = (warm.ready, counted(warm.images, "image"));
     let line = || format!("warm       {ready} of {all} ready{more} (see `cistern images`)");
     (warm.images > 0).then(line)

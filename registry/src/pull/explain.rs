@@ -86,7 +86,7 @@ impl Pull {
             Some(digest) => self.closure(repository, digest, platforms).await?,
             None => Closure::default(),
         };
-        Ok(explainer.explain(reference, record, digest, closure))
+        Ok(explainer.explain(reference, record, digest, &closure))
     }
 }
 
@@ -117,7 +117,7 @@ impl Explainer<'_> {
         reference: &Reference,
         record: Option<TagRecord>,
         digest: Option<Digest>,
-        closure: Closure,
+        closure: &Closure,
     ) -> Explanation {
         let is_here = closure.manifests.first().is_some_and(|root| root.is_here);
         let manifests = closure.images().filter(|_| is_here).take(MOST_MANIFESTS);

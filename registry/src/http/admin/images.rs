@@ -66,6 +66,10 @@ pub struct BootstrapLine {
 /// An image.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a document for programs: each says something of its own"
+)]
 pub struct ImageLine {
     /// Its name, as it was written; of one that nobody named, its name in the store.
     pub image: String,
@@ -180,16 +184,16 @@ fn wanted(query: &str) -> Result<Wanted, String> {
 }
 
 async fn written(http: &Http, wanted: &Wanted) -> Result<ImagesPage, crate::pull::PullError> {
-    let named = http.warm.images().await;
-    let names: HashSet<(RepositoryName, Reference)> = named
+    let listed = http.warm.images().await;
+    let known: HashSet<(RepositoryName, Reference)> = listed
         .iter()
         .filter_map(|image| Some((image.repository.clone()?, image.reference.clone()?)))
         .collect();
     let mut images = Vec::new();
     if wanted.after.is_none() {
-        images.extend(named.iter().map(|image| ImageLine::named(image, http)));
+        images.extend(listed.iter().map(|image| ImageLine::named(image, http)));
     }
-    let next = unnamed::add(http, wanted, &names, &mut images).await?;
+    let next = unnamed::add(http, wanted, &known, &mut images).await?;
     Ok(ImagesPage {
         now: super::about::written(http.about.now()),
         bootstrap: BootstrapLine::of(http.warm.bootstrap()),

@@ -57,12 +57,12 @@ impl ImageLine {
             line.offline_ready = closure.is_complete();
             line.tell(&closure);
         }
-        line.state = if line.offline_ready {
+        let state = if line.offline_ready {
             "ready"
         } else {
             "partial"
-        }
-        .to_owned();
+        };
+        state.clone_into(&mut line.state);
         line
     }
 
