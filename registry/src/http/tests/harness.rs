@@ -86,6 +86,7 @@ impl Running {
             repositories: Repositories::new(RepositoriesOptions {
                 upstream: upstream(setup.kind == Kind::Mirrors)
                     .map(|upstream| Mirrored::new(upstream, ["mirror.example"])),
+                own_names: vec!["mirror.example".to_owned()],
                 ..RepositoriesOptions::default()
             }),
             pull: pull_from(&storage, &tasks, &metrics),
