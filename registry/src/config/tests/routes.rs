@@ -198,6 +198,10 @@ fn mistakes_in_a_route_stop_the_start_and_are_named() {
             "{findings:?}"
         );
     }
+}
+
+#[test]
+fn a_route_that_is_none_stops_the_start_and_is_named() {
     for (text, key, what) in [
         (
             "[{prefix: a/}]",
