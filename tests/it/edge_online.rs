@@ -65,7 +65,7 @@ fn findings(told: &Value, rule: &str) -> Vec<String> {
 
 fn hold_system_modules(upstream: &ScriptedUpstream, image: &Image) {
     for name in ["agent", "hub", "api-proxy", "diagnostics"] {
-        upstream.hold(image, &format!("azureiotedge-{name}"), &["1.5", "1.5.0"]);
+        upstream.hold(image, &format!("azureiotedge-{name}"), &["1.5", "1.1"]);
     }
 }
 

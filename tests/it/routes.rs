@@ -28,7 +28,7 @@ fn route(cache: RegistryBuilder, number: usize, keys: &[(&str, &str)]) -> Regist
 }
 
 /// A cache of `rest`, whose names that begin with `azureiotedge-` come from `public`.
-async fn cache_of(public: &ScriptedUpstream, rest: &ScriptedUpstream) -> RegistryBuilder {
+fn cache_of(public: &ScriptedUpstream, rest: &ScriptedUpstream) -> RegistryBuilder {
     route(
         mirror_of(&rest.url()),
         0,
@@ -84,7 +84,7 @@ async fn the_credentials_of_a_route_are_shown_to_its_registry_alone() {
     let (public, agent, rest, app) = two().await;
     public.protect(Protection::basic("edge", "r0ute"));
     rest.protect(Protection::basic("rest", "0ther"));
-    let cache = cache_of(&public, &rest).await;
+    let cache = cache_of(&public, &rest);
     let cache = route(cache, 0, &[("USERNAME", "edge"), ("PASSWORD", "r0ute")])
         .set("REGISTRY_PROXY_USERNAME", "rest")
         .set("REGISTRY_PROXY_PASSWORD", "0ther")
@@ -110,7 +110,7 @@ async fn the_credentials_of_a_route_are_shown_to_its_registry_alone() {
 #[tokio::test]
 async fn a_registry_that_is_away_takes_nothing_of_the_others_with_it() {
     let (public, agent, rest, app) = two().await;
-    let cache = cache_of(&public, &rest).await;
+    let cache = cache_of(&public, &rest);
     let cache = cache.set("REGISTRY_PROXY_CHECKEVERY", "1ms").start().await;
     rest.stop().await;
     pull(&cache, AGENT, "1.5", &agent).await;
@@ -188,7 +188,7 @@ async fn the_same_name_of_two_registries_is_two_repositories() {
     let (one, other) = (picture(4), picture(5));
     public.hold(&one, "same", &["v1"]);
     rest.hold(&other, "same", &["v1"]);
-    let cache = cache_of(&public, &rest).await;
+    let cache = cache_of(&public, &rest);
     let cache = cache.set("REGISTRY_PROXY_CHECKEVERY", "1h").start().await;
     let at = |upstream: &ScriptedUpstream| format!("?ns={}", upstream.host());
     let text = |image: &Image| String::from_utf8_lossy(&image.top().bytes).into_owned();
@@ -225,7 +225,7 @@ async fn a_name_that_goes_to_another_registry_after_a_restart_is_asked_for_there
     let (public, _, rest, app) = two().await;
     let moved = picture(6);
     public.hold(&moved, APP, &["v1"]);
-    let cache = cache_of(&public, &rest).await;
+    let cache = cache_of(&public, &rest);
     let mut cache = cache.set("REGISTRY_PROXY_CHECKEVERY", "1h").start().await;
     pull_and_keep(&cache, APP, "v1", &app).await;
     cache.set("REGISTRY_PROXY_ROUTES_1_PREFIX", "team/");
@@ -235,29 +235,51 @@ async fn a_name_that_goes_to_another_registry_after_a_restart_is_asked_for_there
     assert_manifest(&answer, moved.top());
 }
 
+#[tokio::test]
+async fn a_name_that_is_rewritten_otherwise_after_a_restart_is_asked_for_first() {
+    let upstream = ScriptedUpstream::start().await;
+    let (before, after) = (picture(8), picture(9));
+    upstream.hold(&before, "one/app", &["v1"]);
+    upstream.hold(&after, "two/app", &["v1"]);
+    let keys = [
+        ("PREFIX", "edge/"),
+        ("REMOTEURL", &*upstream.url()),
+        ("REWRITE", "one/"),
+    ];
+    let cache = route(hosted(), 0, &keys);
+    let mut cache = cache.set("REGISTRY_PROXY_CHECKEVERY", "1h").start().await;
+    pull_and_keep(&cache, "edge/app", "v1", &before).await;
+    cache.set("REGISTRY_PROXY_ROUTES_0_REWRITE", "two/");
+    cache.restart().await;
+    let answer = get(&manifest_path("edge/app", "v1"))
+        .send(&cache.host())
+        .await;
+    assert_manifest(&answer, after.top());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_unused_goes_only_of_registries_that_answer() {
     let (public, agent, rest, app) = two().await;
-    let cache = cache_of(&public, &rest).await;
+    let cache = cache_of(&public, &rest);
     let cache = cache.set("REGISTRY_PROXY_TTL", "4s").start().await;
     pull_and_keep(&cache, AGENT, "1.5", &agent).await;
     pull_and_keep(&cache, APP, "v1", &app).await;
     rest.stop().await;
     eventually("expiring what can be fetched again", SOON, || async {
         cache.store().tag(AGENT, "1.5").is_none()
+            && !cache.store().blob_file(agent.digest()).is_file()
     })
     .await;
     assert_eq!(cache.store().tag(APP, "v1").as_deref(), Some(app.digest()));
     for item in app.blobs.iter().chain(&app.manifests) {
         assert!(cache.store().blob_file(&item.digest).is_file());
     }
-    assert!(!cache.store().blob_file(agent.digest()).is_file());
 }
 
 #[tokio::test]
 async fn a_cache_below_one_with_routes_needs_none_of_its_own() {
     let (public, agent, rest, app) = two().await;
-    let above = cache_of(&public, &rest).await.start().await;
+    let above = cache_of(&public, &rest).start().await;
     let below = mirror_of(&above.url()).start().await;
     pull(&below, AGENT, "1.5", &agent).await;
     pull(&below, APP, "v1", &app).await;
@@ -270,7 +292,7 @@ async fn a_cache_below_one_with_routes_needs_none_of_its_own() {
 #[tokio::test]
 async fn status_and_explain_say_which_registry_an_image_comes_from_and_why() {
     let (public, agent, rest, app) = two().await;
-    let cache = cache_of(&public, &rest).await.start().await;
+    let cache = cache_of(&public, &rest).start().await;
     pull_and_keep(&cache, AGENT, "1.5", &agent).await;
     pull_and_keep(&cache, APP, "v1", &app).await;
     let [option, store] = store_of(&cache);

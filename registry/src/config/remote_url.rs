@@ -62,7 +62,7 @@ impl RemoteUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Problem::new(
                 "it holds credentials",
-                "put them into the keys username and passwordfile beside it",
+                "put them into the keys beside it: proxy.username and proxy.passwordfile, or those of its route",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {

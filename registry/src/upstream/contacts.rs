@@ -10,7 +10,10 @@ use url::Url;
 
 /// A list that grows with every host that is dialled. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Contacts(Arc<Mutex<BTreeMap<(String, u16, Role), Option<String>>>>);
+pub struct Contacts(Arc<Mutex<Known>>);
+
+/// Host, port and role; and what went wrong there last.
+type Known = BTreeMap<(String, u16, Role), Option<String>>;
 
 /// A host that was contacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

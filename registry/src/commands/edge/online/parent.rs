@@ -187,15 +187,12 @@ struct Recorder {
 impl Recorder {
     /// The certificates, as far as they can be read.
     fn seen(&self) -> Vec<Certificate> {
-        let pem: String = self
-            .seen
-            .lock()
-            .iter()
-            .map(|der| {
-                let text = STANDARD.encode(der);
-                format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
-            })
-            .collect();
+        let mut pem = String::new();
+        for der in &*self.seen.lock() {
+            pem.push_str("-----BEGIN CERTIFICATE-----\n");
+            pem.push_str(&STANDARD.encode(der));
+            pem.push_str("\n-----END CERTIFICATE-----\n");
+        }
         certificates::read(&pem).unwrap_or_default()
     }
 }
