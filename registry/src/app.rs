@@ -98,19 +98,8 @@ impl Server {
             stop: stopping.gently.clone(),
         });
         watch_links(&pull, &repositories, &stopping);
-        let warm = Warm::start(WarmOptions {
-            pull: pull.clone(),
-            repositories: repositories.clone(),
-            storage: storage.clone(),
-            tasks: tasks.clone(),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            stop: stopping.gently.clone(),
-            edge: config.edge.clone(),
-            warm: config.warm.clone(),
-            time_zone: config.proxy.uplink.time_zone.clone(),
-        })
-        .await;
+        let around = (&clock, &metrics, &stopping, &tasks);
+        let warm = Warm::start(warming(config, &pull, &repositories, around)).await;
         let http = Http {
             health: health(&storage, &pull, &warm, &certificates),
             repositories: repositories.clone(),
@@ -123,8 +112,7 @@ impl Server {
             failures: Failures::default(),
             warm,
         };
-        let serving = certificates.server.clone();
-        let listening = listen(config, http, serving, (&stopping, &tasks)).await?;
+        let listening = listen(config, http, &certificates, (&stopping, &tasks)).await?;
         certificates.watch(config, &stopping, &tasks);
         let housekeeping = Housekeeping {
             storage: storage.clone(),
@@ -175,7 +163,7 @@ impl Server {
 async fn listen(
     config: &Config,
     http: Http,
-    serving: Option<ServerTls>,
+    certificates: &Certificates,
     (stopping, tasks): (&Stopping, &TaskTracker),
 ) -> Result<Listening, ListenError> {
     let own = config.tls.as_ref().and_then(|tls| tls.address.as_ref());
@@ -187,7 +175,7 @@ async fn listen(
         main: &main,
         debug: debug.as_deref(),
         admin: (!config.storage.read_only).then_some(admin.as_path()),
-        tls: serving.map(|tls| TlsPlace {
+        tls: certificates.server.clone().map(|tls| TlsPlace {
             address: own.as_deref(),
             tls,
         }),
@@ -306,6 +294,27 @@ fn settings(config: &Config, pseudonym: Pseudonym) -> Settings {
         metrics_path: metrics_path.to_owned(),
         drain: config.http.drain_timeout,
         pseudonym,
+    }
+}
+
+/// What is wanted ahead, and what it is fetched with.
+fn warming(
+    config: &Config,
+    pull: &Pull,
+    repositories: &Repositories,
+    (clock, metrics, stopping, tasks): (&Arc<dyn Clock>, &Arc<Metrics>, &Stopping, &TaskTracker),
+) -> WarmOptions {
+    WarmOptions {
+        pull: pull.clone(),
+        repositories: repositories.clone(),
+        storage: pull.storage().clone(),
+        tasks: tasks.clone(),
+        clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
+        stop: stopping.gently.clone(),
+        edge: config.edge.clone(),
+        warm: config.warm.clone(),
+        time_zone: config.proxy.uplink.time_zone.clone(),
     }
 }
 

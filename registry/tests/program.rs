@@ -59,7 +59,7 @@ fn passwords_that_nobody_made_stop_the_start_with_code_2_and_say_how_to_make_the
     );
     assert_eq!(code, 2);
     assert!(
-        err.contains("REGISTRY_HTTP_TLS_CERTIFICATE: http.tls: not supported yet"),
+        err.contains("REGISTRY_HTTP_TLS_CERTIFICATE: http.tls.certificate: the other half is missing; set http.tls.key too"),
         "{err}"
     );
 }

@@ -72,6 +72,14 @@ impl Container {
         eventually("healthy, says docker", Duration::from_secs(30), is_so).await;
     }
 
+    /// Another user than root, who has kept the one capability (`CAP_DAC_OVERRIDE`) alone.
+    async fn runs_as_the_image_says(&self) {
+        let user = format!("{USER} {USER} {USER} {USER}");
+        assert_eq!(self.status("Uid:").await, user);
+        assert_eq!(self.status("CapEff:").await, "0000000000000002");
+        assert_eq!(self.status("CapBnd:").await, "0000000000000002");
+    }
+
     async fn log(&self) -> String {
         self.docker.run(&["logs", "registry"]).await.output
     }
@@ -99,6 +107,20 @@ fn images() -> (Image, Image) {
     (one(1), one(2))
 }
 
+/// A Distribution that runs as root caches an image there, and ends.
+async fn fill_by_distribution(store: &Store, upstream: &ScriptedUpstream, image: &Image) {
+    let cache = distribution::mirror_of(&upstream.url()).store(store);
+    let mut cache = cache.start().await;
+    assert_distribution_serves(&cache, "old", image).await;
+    for item in &image.blobs {
+        eventually("written", Duration::from_secs(10), || async {
+            store.blob(&item.digest).is_some()
+        })
+        .await;
+    }
+    cache.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_image_takes_over_a_volume_that_distribution_wrote_as_root_and_does_not_stay_root() {
     need!(
@@ -116,36 +138,12 @@ async fn the_image_takes_over_a_volume_that_distribution_wrote_as_root_and_does_
     upstream.hold(&old, REPOSITORY, &["old"]);
     upstream.hold(&new, REPOSITORY, &["new"]);
     let store = Store::new();
-    let mut before = distribution::mirror_of(&upstream.url())
-        .store(&store)
-        .start()
-        .await;
-    assert_distribution_serves(&before, "old", &old).await;
-    for item in &old.blobs {
-        eventually("written", Duration::from_secs(10), || async {
-            store.blob(&item.digest).is_some()
-        })
-        .await;
-    }
-    before.stop().await;
+    fill_by_distribution(&store, &upstream, &old).await;
     let asked = upstream.requests().len();
 
     let container = Container::run(store.path(), &upstream, &HARDENED).await;
     container.is_healthy().await;
-    assert_eq!(
-        container.status("Uid:").await,
-        format!("{USER} {USER} {USER} {USER}")
-    );
-    assert_eq!(
-        container.status("CapEff:").await,
-        "0000000000000002",
-        "CAP_DAC_OVERRIDE alone"
-    );
-    assert_eq!(
-        container.status("CapBnd:").await,
-        "0000000000000002",
-        "CAP_DAC_OVERRIDE alone"
-    );
+    container.runs_as_the_image_says().await;
     pull_from(&container.host, REPOSITORY, "old", &old).await;
     let blobs = |from: usize| {
         let requests = upstream.requests();
@@ -154,11 +152,7 @@ async fn the_image_takes_over_a_volume_that_distribution_wrote_as_root_and_does_
             .filter(|request| request.path.contains("/blobs/"))
             .count()
     };
-    assert_eq!(
-        blobs(asked),
-        0,
-        "what Distribution had is not fetched again"
-    );
+    assert_eq!(blobs(asked), 0, "what Distribution had is here");
     pull_from(&container.host, REPOSITORY, "new", &new).await;
     let owner_of = |digest: &str| std::fs::metadata(store.blob_file(digest)).unwrap().uid();
     assert_eq!(

@@ -310,11 +310,10 @@ impl Ahead<'_> {
             let ended = running.blob.wait_end().await;
             running.over.cancelled().await;
             match ended {
-                Ok(()) => continue,
                 Err(failed) if attempt > 0 || running.sources.include(&self.mirror.name) => {
                     return Err(self.trouble_of(&failed));
                 }
-                Err(_) => {}
+                Ok(()) | Err(_) => {}
             }
         }
         match blobs.size(&digest).await {
