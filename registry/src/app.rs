@@ -2,7 +2,7 @@
 //!
 //! This is the only place that knows every part. It owns the clock, the disk, the background tasks and the stop signals.
 
-mod upstreams;
+pub(crate) mod upstreams;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -71,6 +71,7 @@ impl Server {
         let shared = upstreams::Shared {
             budget: &budget,
             pseudonym: &pseudonym,
+            contacts: None,
         };
         let repositories = upstreams::repositories(config, &shared)?;
         let storage = open_store(config, &clock).await?;

@@ -196,7 +196,7 @@ impl Housekeeping {
         for upstream in reachable.away() {
             tracing::info!(
                 upstream,
-                "nothing of it is expired while the upstream is unreachable"
+                "nothing is expired while the upstream is unreachable"
             );
         }
         let may_go = |name: &cistern_oci::RepositoryName| {

@@ -23,6 +23,7 @@ mod cut_off;
 mod damaged_files;
 mod draining;
 mod drop_in;
+mod edge_online;
 mod error_table;
 mod exact_bytes;
 mod expiry;

@@ -6,16 +6,22 @@ use super::StartError;
 use crate::chain::Pseudonym;
 use crate::config::{Config, CredentialText, OutgoingProxies, UpstreamSettings};
 use crate::repositories::{Mirrored, Repositories, RepositoriesOptions, Route};
-use crate::upstream::{Budget, ClientIdentity, Upstream, UpstreamOptions, UpstreamSetupError};
+use crate::upstream::{
+    Budget, ClientIdentity, Contacts, Upstream, UpstreamOptions, UpstreamSetupError,
+};
 
 /// What every upstream gets from the process.
-pub(super) struct Shared<'a> {
-    pub(super) budget: &'a Budget,
-    pub(super) pseudonym: &'a Pseudonym,
+pub(crate) struct Shared<'a> {
+    /// What bodies pass through.
+    pub(crate) budget: &'a Budget,
+    /// Who we are.
+    pub(crate) pseudonym: &'a Pseudonym,
+    /// Where it is written down which hosts are contacted.
+    pub(crate) contacts: Option<Contacts>,
 }
 
 /// Every repository there is.
-pub(super) fn repositories(
+pub(crate) fn repositories(
     config: &Config,
     shared: &Shared<'_>,
 ) -> Result<Repositories, StartError> {
@@ -96,6 +102,7 @@ impl Upstreams<'_> {
             no_proxy: outgoing.except.clone(),
             budget: self.shared.budget.clone(),
             pseudonym: self.shared.pseudonym.clone(),
+            contacts: self.shared.contacts.clone(),
             ..UpstreamOptions::new(settings.remote.url.clone())
         }
     }

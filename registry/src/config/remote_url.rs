@@ -49,11 +49,20 @@ impl RemoteUrl {
         Self::from_url(url)
     }
 
+    /// The same for a command line.
+    ///
+    /// # Errors
+    /// Why it is no registry's address, and what to write.
+    pub fn of(text: &str, environment: &BTreeMap<String, String>) -> Result<Self, String> {
+        Self::parse(text, environment)
+            .map_err(|problem| format!("{}: {}", problem.what, problem.advice))
+    }
+
     fn from_url(mut url: Url) -> Result<Self, Problem> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Problem::new(
                 "it holds credentials",
-                "put them into the keys username and passwordfile beside it",
+                "put them into the keys beside it: proxy.username and proxy.passwordfile, or those of its route",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {

@@ -287,7 +287,7 @@ proptest! {
     fn no_two_repositories_of_registries_share_a_name_in_the_store(
         routes in prop::collection::vec(any_route(), 0..5),
         otherwise in prop::option::of(prop::sample::select(HOSTS.to_vec())),
-        names in prop::collection::vec("(mcr.example/|mcr.example_5000/|library/|local/)?[ab](/|-)?[ab](/[ab])?", 1..12),
+        names in prop::collection::vec("(mcr[.]example/|mcr[.]example_5000/|library/|local/)?[ab](/|-)?[ab](/[ab])?", 1..12),
     ) {
         let cache = cache(otherwise, routes);
         let hosts = [None, Some("mcr.example"), Some("acr.example"), Some("mcr.example:5000"), Some("registry-1.docker.io")];

@@ -20,11 +20,12 @@ use url::Url;
 use cistern_auth::Secret;
 use cistern_auth::outgoing::{Reach, RealmRules};
 
-use super::address::host_and_port;
+use super::address::{host_and_port, same_place};
 use super::resolve::{Names, SharedNames, UpstreamReach};
 use super::tls::{Material, Trust};
 use super::{
-    Fault, Heard, LinkFault, Timeouts, UpstreamError, UpstreamOptions, UpstreamSetupError, link,
+    Contacts, Fault, Heard, LinkFault, Role, Timeouts, UpstreamError, UpstreamOptions,
+    UpstreamSetupError, link,
 };
 
 /// The connections of one upstream.
@@ -36,6 +37,9 @@ pub(super) struct Dialer {
     /// Who may see our credentials may see our certificate.
     rules: RealmRules,
     timeouts: Timeouts,
+    contacts: Option<Contacts>,
+    /// The upstream's own address.
+    home: Url,
     built: ArcSwap<Built>,
     /// When the operator's files were last looked at.
     looked: Mutex<Instant>,
@@ -92,6 +96,8 @@ impl Dialer {
             reach,
             rules: rules.clone(),
             timeouts,
+            contacts: options.contacts.clone(),
+            home: upstream.clone(),
             built: ArcSwap::from_pointee(built),
             looked: Mutex::new(Instant::now()),
         })
@@ -115,7 +121,7 @@ impl Dialer {
 
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn ask(&self, hop: Hop<'_>, heard: &Heard) -> Result<Response, UpstreamError> {
-        let host = host_and_port(hop.url);
+        let (host, role) = (host_and_port(hop.url), self.role_of(&hop));
         let mut request = Request::new(hop.method.clone(), hop.url.clone());
         *request.headers_mut() = hop.headers;
         request
@@ -128,6 +134,10 @@ impl Dialer {
         }
         let client = self.client(hop.url).await;
         let result = self.within_limits(client.execute(request), heard).await;
+        if let Some(contacts) = &self.contacts {
+            let trouble = result.as_ref().err().map(ToString::to_string);
+            contacts.note(hop.url, role, trouble);
+        }
         let path = hop.url.path();
         match &result {
             Ok(response) => {
@@ -140,6 +150,21 @@ impl Dialer {
             }
         }
         result.map_err(|fault| fault.at(&host))
+    }
+
+    /// What the other side of a request is: token servers are asked for a service, and storage is not.
+    fn role_of(&self, hop: &Hop<'_>) -> Role {
+        let asks_for_a_token = || {
+            let mut parameters = hop.url.query_pairs();
+            parameters.any(|(name, _)| name == "service" || name == "scope")
+        };
+        if hop.form.is_some() || asks_for_a_token() {
+            Role::Realm
+        } else if same_place(hop.url, &self.home) {
+            Role::Registry
+        } else {
+            Role::Redirect
+        }
     }
 
     /// Waits for an answer, but not longer than the header timeout after the connection stands. A connection that opens is

@@ -9,6 +9,7 @@ mod blobs;
 mod body;
 mod budget;
 mod client;
+mod contacts;
 mod dial;
 mod error;
 mod exchange;
@@ -34,6 +35,7 @@ pub use budget::{Budget, BudgetUse, Priority, Taken};
 pub use client::{
     BlobAnswer, BlobHead, FetchedManifest, ManifestHead, Part, TagListing, Unconfirmed, Upstream,
 };
+pub use contacts::{Contact, Contacts, Role};
 pub use error::{Fault, LinkFault, Said, UpstreamError, UpstreamSetupError};
 pub use heard::Heard;
 pub use options::{ClientIdentity, Timeouts, UpstreamOptions};

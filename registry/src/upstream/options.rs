@@ -7,7 +7,7 @@ use std::time::Duration;
 use cistern_auth::outgoing::CredentialSource;
 use url::Url;
 
-use super::Budget;
+use super::{Budget, Contacts};
 use crate::chain::Pseudonym;
 
 /// Everything that is configured about one upstream.
@@ -44,6 +44,8 @@ pub struct UpstreamOptions {
     pub budget: Budget,
     /// The name of this process in the `Via` of every question.
     pub pseudonym: Pseudonym,
+    /// Where it is written down which hosts are contacted.
+    pub contacts: Option<Contacts>,
 }
 
 /// A client certificate, in PEM files.
@@ -96,6 +98,7 @@ impl UpstreamOptions {
             user_agent: concat!("cistern/", env!("CARGO_PKG_VERSION")).to_owned(),
             budget: Budget::unlimited(),
             pseudonym: Pseudonym::random(),
+            contacts: None,
         }
     }
 }

@@ -16,8 +16,10 @@ use cistern_deploy::{Finding, Severity};
 use cistern_storage::{Clock as _, SystemClock};
 use clap::ValueEnum;
 
+use super::online::{self, OnlineArguments};
 use super::{Console, Environment, Exit};
 use crate::commands::arguments::Format;
+use crate::upstream::Contact;
 
 /// What is wrong or doubtful in deployment manifests and config.toml: deploy/docs/checks.md lists all rules
 #[derive(Debug, clap::Args)]
@@ -40,6 +42,8 @@ pub(in crate::commands) struct Arguments {
     /// For people, or one document for programs
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    online: OnlineArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -58,7 +62,7 @@ pub(super) struct Text {
 
 pub(super) fn run(
     arguments: &Arguments,
-    _environment: &Environment,
+    environment: &Environment,
     console: &mut Console<'_>,
 ) -> Exit {
     let texts = match read_all(arguments) {
@@ -71,14 +75,33 @@ pub(super) fn run(
     if arguments.from_distribution {
         return swap::run(&texts.manifests, arguments.format, console);
     }
-    let findings = findings(&texts, arguments);
+    let mut findings = findings(&texts, arguments);
+    let mut hosts = Vec::new();
+    if arguments.online.is_wanted() {
+        match online::look(
+            &arguments.online,
+            &texts.manifests,
+            &texts.devices,
+            environment,
+        ) {
+            Ok(found) => {
+                findings.extend(found.findings);
+                hosts = found.hosts;
+            }
+            Err(why) => {
+                console.complain(format!("error: {why}"));
+                return Exit::Misuse;
+            }
+        }
+    }
     let files = texts.manifests.len() + texts.devices.len();
     match arguments.format {
-        Format::Json => console.say(document(&findings)),
+        Format::Json => console.say(document(&findings, &hosts)),
         Format::Text => {
             for finding in &findings {
                 say(finding, console);
             }
+            online::say_hosts(&hosts, console);
             console.say(last_line(&findings, files));
         }
     }
@@ -215,9 +238,10 @@ fn last_line(findings: &[Finding], files: usize) -> String {
     )
 }
 
-fn document(findings: &[Finding]) -> String {
+fn document(findings: &[Finding], hosts: &[Contact]) -> String {
     let document = serde_json::json!({
         "findings": findings,
+        "hosts": hosts,
         "errors": count(findings, Severity::Error),
         "warnings": count(findings, Severity::Warning),
         "notes": count(findings, Severity::Note),

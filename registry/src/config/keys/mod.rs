@@ -4,6 +4,7 @@
 //! up may have any number there.
 
 mod distribution;
+mod routes;
 mod used;
 
 use std::borrow::Cow;
@@ -73,7 +74,8 @@ pub(super) enum Known {
 
 /// All keys, ours and Distribution's, in the order of the documentation.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    used::KEYS.iter().chain(distribution::KEYS)
+    let read = used::KEYS.iter().chain(routes::KEYS);
+    read.chain(distribution::KEYS)
 }
 
 /// Looks a path up.

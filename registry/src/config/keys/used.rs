@@ -14,7 +14,7 @@ const fn theirs(path: &'static str, default: &'static str, why: &'static str) ->
     }
 }
 
-const fn ours(path: &'static str, default: &'static str, why: &'static str) -> Key {
+pub(super) const fn ours(path: &'static str, default: &'static str, why: &'static str) -> Key {
     Key {
         path,
         standing: Standing::Used {
@@ -26,7 +26,7 @@ const fn ours(path: &'static str, default: &'static str, why: &'static str) -> K
     }
 }
 
-const fn shaped(shape: Shape, key: Key) -> Key {
+pub(super) const fn shaped(shape: Shape, key: Key) -> Key {
     match key.standing {
         Standing::Used { default, from, .. } => Key {
             standing: Standing::Used {
@@ -311,78 +311,6 @@ pub(super) const KEYS: &[Key] = &[
         "A certificate (PEM) that the upstream is shown, read again when it changes.",
     ),
     ours("proxy.clientkey", "", "The key of that certificate (PEM)."),
-    ours(
-        "proxy.routes.0.prefix",
-        "",
-        "Names that begin so are mirrored from another registry than the rest: `azureiotedge-`, `team/`. The longest that matches counts.",
-    ),
-    ours(
-        "proxy.routes.0.pattern",
-        "",
-        "In place of `prefix`: names in which `*` stands for anything, such as `*/base`.",
-    ),
-    ours(
-        "proxy.routes.0.remoteurl",
-        "",
-        "The registry that these names are mirrored from.",
-    ),
-    ours(
-        "proxy.routes.0.rewrite",
-        "",
-        "What the matched prefix (of a pattern: what stands before its first `*`) becomes there, such as `mirror/`; `/` drops it; unset: names stay.",
-    ),
-    ours(
-        "proxy.routes.0.username",
-        "",
-        "As `proxy.username`, for this registry alone.",
-    ),
-    shaped(
-        Shape::Secret,
-        ours("proxy.routes.0.password", "", "As `proxy.password`."),
-    ),
-    ours(
-        "proxy.routes.0.usernamefile",
-        "",
-        "As `proxy.usernamefile`.",
-    ),
-    ours(
-        "proxy.routes.0.passwordfile",
-        "",
-        "As `proxy.passwordfile`.",
-    ),
-    ours(
-        "proxy.routes.0.exec.command",
-        "",
-        "As `proxy.exec.command`.",
-    ),
-    ours(
-        "proxy.routes.0.exec.lifetime",
-        "",
-        "As `proxy.exec.lifetime`.",
-    ),
-    shaped(
-        Shape::Several,
-        ours("proxy.routes.0.ca", "", "As `proxy.ca`."),
-    ),
-    ours("proxy.routes.0.insecure", "false", "As `proxy.insecure`."),
-    ours(
-        "proxy.routes.0.clientcertificate",
-        "",
-        "As `proxy.clientcertificate`.",
-    ),
-    ours("proxy.routes.0.clientkey", "", "As `proxy.clientkey`."),
-    shaped(
-        Shape::Several,
-        ours("proxy.routes.0.aliases", "", "As `proxy.aliases`."),
-    ),
-    shaped(
-        Shape::Several,
-        ours("proxy.routes.0.realms", "", "As `proxy.realms`."),
-    ),
-    shaped(
-        Shape::Several,
-        ours("proxy.routes.0.alternates", "", "As `proxy.alternates`."),
-    ),
     ours(
         "storage.cache.partials",
         "20GiB",

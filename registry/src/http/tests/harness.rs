@@ -86,6 +86,7 @@ impl Running {
         let repositories = Repositories::new(RepositoriesOptions {
             upstream: upstream(setup.kind == Kind::Mirrors)
                 .map(|upstream| Mirrored::new(upstream, ["mirror.example"])),
+            own_names: vec!["mirror.example".to_owned()],
             ..RepositoriesOptions::default()
         });
         let pull = pull_from(&storage, &tasks, &metrics);
