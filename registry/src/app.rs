@@ -107,7 +107,7 @@ impl Server {
         })
         .await;
         let http = Http {
-            health: health(&storage, &pull),
+            health: health(&storage, &pull, &warm),
             repositories: repositories.clone(),
             pull,
             push,
@@ -288,8 +288,8 @@ fn watch_links(pull: &Pull, repositories: &Repositories, stopping: &Stopping) {
     }
 }
 
-fn health(storage: &Storage, pull: &Pull) -> Health {
-    let (storage, pull) = (storage.clone(), pull.clone());
+fn health(storage: &Storage, pull: &Pull, warm: &Warm) -> Health {
+    let (storage, pull, warm) = (storage.clone(), pull.clone(), warm.clone());
     let look = move || {
         let storage = storage.clone();
         async move { storage.check().await }
@@ -297,6 +297,7 @@ fn health(storage: &Storage, pull: &Pull) -> Health {
     let tell = move || Told {
         links: pull.links().reports(),
         stale_tags: pull.stale_tags(),
+        bootstrap: warm.bootstrap(),
     };
     Health::new(look, tell)
 }

@@ -38,6 +38,7 @@ mod headers;
 mod hold;
 mod holdback;
 mod house;
+mod images;
 mod killed;
 mod leaks;
 mod lost_index;

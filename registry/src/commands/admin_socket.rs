@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::RunningServer;
@@ -31,12 +32,44 @@ pub(super) fn ask<T: DeserializeOwned>(
     path: &str,
     environment: &Environment,
 ) -> Result<Told<T>, String> {
+    exchange(server, &request("GET", path, None), environment)
+}
+
+/// Hands the server that was named a wish. An error is what went wrong and what to do about it.
+pub(super) fn wish<T: DeserializeOwned>(
+    server: &RunningServer,
+    path: &str,
+    wish: &impl Serialize,
+    environment: &Environment,
+) -> Result<Told<T>, String> {
+    let body = serde_json::to_string(wish).map_err(|error| error.to_string())?;
+    exchange(server, &request("POST", path, Some(&body)), environment)
+}
+
+/// HTTP/1.0: the answer is not cut into chunks, and its end is the connection's.
+fn request(method: &str, path: &str, body: Option<&str>) -> String {
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: cistern\r\n");
+    match body {
+        None => head + "\r\n",
+        Some(body) => {
+            let length = body.len();
+            let kind = "Content-Type: application/json";
+            format!("{head}{kind}\r\nContent-Length: {length}\r\n\r\n{body}")
+        }
+    }
+}
+
+fn exchange<T: DeserializeOwned>(
+    server: &RunningServer,
+    request: &str,
+    environment: &Environment,
+) -> Result<Told<T>, String> {
     let store = match &server.store {
         Some(store) => store.clone(),
         None => configured(server, environment)?,
     };
     let socket = store.join("cistern/admin.sock");
-    let answer = converse(&socket, path).map_err(|error| advice(&store, &socket, &error))?;
+    let answer = converse(&socket, request).map_err(|error| advice(&store, &socket, &error))?;
     read(&answer, &socket)
 }
 
@@ -47,12 +80,10 @@ fn configured(server: &RunningServer, environment: &Environment) -> Result<PathB
         .map_err(|errors| errors.to_string())
 }
 
-/// HTTP/1.0: the answer is not cut into chunks, and its end is the connection's.
-fn converse(socket: &Path, path: &str) -> io::Result<Vec<u8>> {
+fn converse(socket: &Path, request: &str) -> io::Result<Vec<u8>> {
     let mut connection = UnixStream::connect(socket)?;
     connection.set_read_timeout(Some(LIMIT))?;
     connection.set_write_timeout(Some(LIMIT))?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: cistern\r\n\r\n");
     connection.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     connection.take(MOST_BYTES).read_to_end(&mut answer)?;

@@ -75,6 +75,33 @@ pub(super) enum Command {
         #[command(flatten)]
         server: RunningServer,
     },
+    /// List the images of the running server: what is wanted, how much of it is here, and what is cached besides
+    ///
+    /// Asks through the socket below the store, so it has to run as the server's user or as root. Exit code 1 if no server answers.
+    Images {
+        /// Also the images that are cached although nobody named them
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        server: RunningServer,
+    },
+    /// Fetch images now, so that they can be pulled while the link is down
+    ///
+    /// The running server fetches them in the background, after what children wait for. Waits until they are all here; whoever stops
+    /// waiting stops nothing. Exit code 1 if one could not be fetched, or no server answers.
+    Warm(WarmArguments),
+    /// Keep images until they are unpinned: fetched, refreshed, never dropped
+    Pin(ImagesArguments),
+    /// Take a pin back
+    Unpin(ImagesArguments),
+    /// Remove images of mirrored repositories from the store, with all that nothing else needs
+    Purge {
+        /// Do not ask whether it is meant
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        images: ImagesArguments,
+    },
     /// Deployments of IoT Edge: rewrite, check, list images, generate
     Edge {
         #[command(subcommand)]
@@ -102,12 +129,17 @@ pub(super) enum Command {
 
 impl Command {
     /// What may have been meant by a word that is neither a command nor a file.
-    pub(super) const NAMES: [&str; 9] = [
+    pub(super) const NAMES: [&str; 14] = [
         "serve",
         "config",
         "healthcheck",
         "status",
         "explain",
+        "images",
+        "warm",
+        "pin",
+        "unpin",
+        "purge",
         "edge",
         "demo",
         "version",
@@ -126,6 +158,60 @@ pub(super) struct RunningServer {
     /// For people, or the whole document for programs
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+}
+
+/// Images, and which server is asked.
+#[derive(Debug, Args)]
+pub(super) struct ImagesArguments {
+    /// An image as a child writes it: team/app:v1, $upstream:443/team/app:v1, mcr.microsoft.com/team/app:v1
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(super) images: Vec<String>,
+    #[command(flatten)]
+    pub(super) server: NamedServer,
+}
+
+/// What is to be fetched.
+#[derive(Debug, Args)]
+pub(super) struct WarmArguments {
+    /// An image as a child writes it: team/app:v1, $upstream:443/team/app:v1, mcr.microsoft.com/team/app:v1
+    #[arg(required_unless_present = "manifest", value_name = "IMAGE")]
+    pub(super) images: Vec<String>,
+    /// Also every image of this deployment manifest; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) manifest: Vec<PathBuf>,
+    /// For this platform, such as linux/arm64 or linux/arm/v7, or `all`; without it, what warm.platforms says
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(super) platform: Vec<String>,
+    /// Ask for them and do not wait
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    #[command(flatten)]
+    pub(super) server: NamedServer,
+}
+
+/// Which server is asked, where the words of the command line are images.
+#[derive(Debug, Args)]
+pub(super) struct NamedServer {
+    /// The configuration the server was started with; without it, the one it finds without arguments
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of its store, instead of the one in the configuration
+    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
+    store: Option<PathBuf>,
+    /// For people, or the documents for programs, one after the other
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl NamedServer {
+    /// The same, as other commands name it.
+    pub(super) fn server(&self) -> RunningServer {
+        RunningServer {
+            file: self.config.clone(),
+            store: self.store.clone(),
+            format: self.format,
+        }
+    }
 }
 
 /// How an answer is printed.

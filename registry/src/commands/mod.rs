@@ -8,10 +8,14 @@ mod edge;
 mod explain;
 mod garbage_collect;
 mod healthcheck;
+mod images;
+mod pin;
 mod privileges;
+mod purge;
 mod serve;
 mod status;
 mod version;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -122,6 +126,11 @@ fn dispatch(
             platform,
             server,
         }) => explain::run(&image, platform.as_deref(), &server, environment, console),
+        Some(Command::Images { all, server }) => images::run(all, &server, environment, console),
+        Some(Command::Warm(wanted)) => warm::run(&wanted, environment, console),
+        Some(Command::Pin(images)) => pin::pin(&images, environment, console),
+        Some(Command::Unpin(images)) => pin::unpin(&images, environment, console),
+        Some(Command::Purge { yes, images }) => purge::run(yes, &images, environment, console),
         Some(Command::Edge { command }) => edge::run(&command, environment, console),
         Some(Command::GarbageCollect { .. }) => garbage_collect::run(console),
         Some(Command::File(words)) => bare_file(&words, environment, console),

@@ -6,7 +6,7 @@ use super::admin_socket::{Told, ask, plain};
 use super::arguments::{Format, RunningServer};
 use super::{Console, Environment, Exit};
 use crate::http::admin::words::{bytes, counted, lasting};
-use crate::http::admin::{DownloadLine, STATUS_PATH, StatusPage, UpstreamLine};
+use crate::http::admin::{DownloadLine, STATUS_PATH, StatusPage, UpstreamLine, WarmCount};
 
 pub(super) fn run(
     server: &RunningServer,
@@ -62,6 +62,7 @@ fn lines(page: &StatusPage) -> Vec<String> {
             )
         ));
     }
+    lines.extend(warm(&page.warm));
     lines.extend(stale_tags(page));
     lines.extend(downloads(page));
     lines
@@ -134,6 +135,26 @@ fn store(page: &StatusPage) -> String {
         None => String::new(),
     };
     format!("store      {} is {}{room}", page.store, page.store_state)
+}
+
+/// Nothing where nothing is wanted before anybody asks.
+fn warm(warm: &WarmCount) -> Option<String> {
+    let more = [
+        (warm.failed, "failed"),
+        (
+            warm.held_back,
+            "held back until all of the new image is here",
+        ),
+        (warm.pinned, "pinned"),
+    ];
+    let more = more.iter().filter(|(count, _)| *count > 0);
+    let more: Vec<_> = more
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect();
+    let more = more.concat();
+    let (ready, all) = (warm.ready, counted(warm.images, "image"));
+    let line = || format!("warm       {ready} of {all} ready{more} (see `cistern images`)");
+    (warm.images > 0).then(line)
 }
 
 fn stale_tags(page: &StatusPage) -> Vec<String> {
@@ -241,6 +262,13 @@ mod tests {
                 state: "the link is down".to_owned(),
             }],
             held_callers: 20,
+            warm: WarmCount {
+                images: 9,
+                ready: 6,
+                failed: 1,
+                held_back: 2,
+                pinned: 9,
+            },
             store: "/var/lib/registry".to_owned(),
             store_state: "ok".to_owned(),
             room: Some(StoreRoom {
@@ -264,6 +292,7 @@ rate       500 kB/s, by the window mon+tue 06:00-18:00; for their share wait 2 d
 store      /var/lib/registry is ok, 41.0 GB free of 100 GB, of which 5.00 GB stay free
 partials   2 unfinished blobs to be gone on with: 150 MB of them are here
 held       20 callers wait for the link with open connections
+warm       6 of 9 images ready, 1 failed, 2 held back until all of the new image is here, 9 pinned (see `cistern images`)
 stale      3 tags served unconfirmed (a roll-out does not reach whoever pulls them):
            team/app:v1  sha256:abababababab  for 15 min, asked for 0 s ago: the link is down
            and 2 more

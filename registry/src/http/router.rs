@@ -18,7 +18,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::Http;
 use super::admin::metrics::Absent;
-use super::admin::{explain, health, metrics, status};
+use super::admin::{changes, explain, health, images, metrics, status};
 use super::layers::Face;
 use super::response::Answer;
 
@@ -45,7 +45,14 @@ pub(super) fn pages(http: &Arc<Http>, face: Face) -> Router {
     if face == Face::Admin {
         pages = pages
             .route(status::PATH, get(status::page))
-            .route(explain::PATH, get(explain::page));
+            .route(explain::PATH, get(explain::page))
+            .route(changes::WARM_PATH, changes::warm())
+            .route(changes::PIN_PATH, changes::pin())
+            .route(changes::UNPIN_PATH, changes::unpin())
+            .route(changes::PURGE_PATH, changes::purge());
+    }
+    if face != Face::Main {
+        pages = pages.route(images::PATH, get(images::page));
     }
     #[cfg(test)]
     let pages = pages.route("/panics", get(panics));

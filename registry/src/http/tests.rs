@@ -3,6 +3,7 @@
 mod admin;
 mod connections;
 mod harness;
+mod images;
 mod line;
 mod lists;
 mod logging;

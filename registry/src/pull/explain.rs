@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use cistern_oci::{Descriptor, Digest, Manifest, ManifestKind, ManifestLinks, Platform, Reference};
+use cistern_oci::{Digest, Reference};
 use cistern_storage::{StorageError, TagRecord};
 
 use super::check::{age, freshness};
 use super::freshness::Freshness;
 use super::manifests::manifest_error;
-use super::status::DownloadReport;
-use super::{Asked, LinkReport, Parts, Pull, PullError, StaleTag, TagKey};
+use super::{
+    Asked, Closure, ClosureManifest, LinkReport, Parts, Platforms, Pull, PullError, StaleTag,
+    TagKey,
+};
 use crate::repositories::{Mirror, Repository};
 
 /// What is known of an image.
@@ -28,8 +30,8 @@ pub struct Explanation {
     pub digest: Option<Digest>,
     /// Whether the reference means a list of images for several platforms.
     pub is_index: bool,
-    /// The manifests of the image, one per platform; those only named by the list too.
-    pub manifests: Vec<ImageManifest>,
+    /// The images themselves, one per platform; those only named by the list too. None if the manifest is not here.
+    pub manifests: Vec<ClosureManifest>,
 }
 
 /// What a child that asks for the manifest now would get.
@@ -64,62 +66,27 @@ pub struct KnownTag {
     pub stale: Option<StaleTag>,
 }
 
-/// A manifest of an image.
-#[derive(Clone, Debug)]
-pub struct ImageManifest {
-    /// Its digest.
-    pub digest: Digest,
-    /// The machine it is for, if the list says so.
-    pub platform: Option<Platform>,
-    /// Whether it is here. One that is not tells nothing of its blobs.
-    pub is_here: bool,
-    /// Its own size in bytes.
-    pub size: u64,
-    /// Its config and layers.
-    pub blobs: Vec<ImageBlob>,
-}
-
-/// A blob of an image.
-#[derive(Clone, Debug)]
-pub struct ImageBlob {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its size in bytes, as the manifest names it.
-    pub size: u64,
-    /// Whether it is the config, not a layer.
-    pub is_config: bool,
-    /// Where it is.
-    pub place: BlobPlace,
-}
-
-/// Where a blob is.
-#[derive(Clone, Debug)]
-pub enum BlobPlace {
-    /// In the store.
-    Here,
-    /// Being downloaded.
-    Running(DownloadReport),
-    /// A part of it is here, so many bytes, from a download that stopped.
-    Partial(u64),
-    /// Not here.
-    Missing,
-}
-
-/// So many platforms of one list are looked at; more are told as a number only.
+/// So many platforms of one list are told.
 const MOST_MANIFESTS: usize = 64;
 
 impl Pull {
-    /// Explains what a child would get that asks for this image now.
+    /// Explains what a child would get that asks for this image now, on these platforms.
     pub async fn explain(
         &self,
         repository: &Repository,
         reference: &Reference,
-    ) -> Result<Explanation, StorageError> {
+        platforms: &Platforms,
+    ) -> Result<Explanation, PullError> {
         let explainer = Explainer {
             parts: &self.parts,
             repository,
         };
-        explainer.explain(reference).await
+        let (record, digest) = explainer.meaning(reference).await?;
+        let closure = match &digest {
+            Some(digest) => self.closure(repository, digest, platforms).await?,
+            None => Closure::default(),
+        };
+        Ok(explainer.explain(reference, record, digest, &closure))
     }
 }
 
@@ -129,35 +96,41 @@ struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    async fn explain(&self, reference: &Reference) -> Result<Explanation, StorageError> {
-        let (record, digest) = match reference {
-            Reference::Digest(digest) => (None, Some(*digest)),
+    /// What is known of the tag, and the manifest that is meant.
+    async fn meaning(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Option<TagRecord>, Option<Digest>), StorageError> {
+        match reference {
+            Reference::Digest(digest) => Ok((None, Some(*digest))),
             Reference::Tag(tag) => {
                 let repositories = self.parts.storage.repositories();
                 let record = repositories.tag(self.repository.name(), tag).await?;
                 let digest = record.as_ref().map(|record| record.digest);
-                (record, digest)
+                Ok((record, digest))
             }
-        };
-        let manifest = match &digest {
-            Some(digest) => self.stored(digest).await?,
-            None => None,
-        };
-        let links = manifest.as_ref().map(links_of);
-        let manifests = match (&manifest, &links) {
-            (Some(manifest), Some(links)) => self.manifests(manifest, links).await?,
-            _ => Vec::new(),
-        };
-        let outlook = self.outlook(reference, record.as_ref(), manifest.is_some());
-        Ok(Explanation {
-            outlook,
+        }
+    }
+
+    fn explain(
+        &self,
+        reference: &Reference,
+        record: Option<TagRecord>,
+        digest: Option<Digest>,
+        closure: &Closure,
+    ) -> Explanation {
+        let is_here = closure.manifests.first().is_some_and(|root| root.is_here);
+        let manifests = closure.images().filter(|_| is_here).take(MOST_MANIFESTS);
+        let manifests: Vec<_> = manifests.cloned().collect();
+        Explanation {
+            outlook: self.outlook(reference, record.as_ref(), is_here),
             tag: record.and_then(|record| self.known(reference, &record)),
             link: self.link(),
             refusals: self.refusals(reference, &manifests),
             digest,
-            is_index: links.is_some_and(|links| links.kind == ManifestKind::Index),
+            is_index: closure.is_index,
             manifests,
-        })
+        }
     }
 
     fn mirror(&self) -> Option<&Mirror> {
@@ -243,7 +216,7 @@ impl Explainer<'_> {
     fn refusals(
         &self,
         reference: &Reference,
-        manifests: &[ImageManifest],
+        manifests: &[ClosureManifest],
     ) -> Vec<(Reference, Asked)> {
         let Some(mirror) = self.mirror() else {
             return Vec::new();
@@ -274,97 +247,4 @@ impl Explainer<'_> {
         }
         refusals
     }
-
-    async fn stored(&self, digest: &Digest) -> Result<Option<Manifest>, StorageError> {
-        let repositories = self.parts.storage.repositories();
-        repositories.manifest(self.repository.name(), digest).await
-    }
-
-    /// The image itself, or what a list names.
-    async fn manifests(
-        &self,
-        top: &Manifest,
-        links: &ManifestLinks,
-    ) -> Result<Vec<ImageManifest>, StorageError> {
-        if links.kind != ManifestKind::Index {
-            let size = u64::try_from(top.bytes.len()).unwrap_or(u64::MAX);
-            let image = ImageManifest {
-                digest: top.digest,
-                platform: None,
-                is_here: true,
-                size,
-                blobs: self.blobs(links).await?,
-            };
-            return Ok(vec![image]);
-        }
-        let mut manifests = Vec::new();
-        for child in links.children.iter().take(MOST_MANIFESTS) {
-            manifests.push(self.child(child).await?);
-        }
-        Ok(manifests)
-    }
-
-    async fn child(&self, named: &Descriptor) -> Result<ImageManifest, StorageError> {
-        let manifest = self.stored(&named.digest).await?;
-        let blobs = match &manifest {
-            Some(manifest) => self.blobs(&links_of(manifest)).await?,
-            None => Vec::new(),
-        };
-        Ok(ImageManifest {
-            digest: named.digest,
-            platform: named.platform.clone(),
-            is_here: manifest.is_some(),
-            size: named.size,
-            blobs,
-        })
-    }
-
-    async fn blobs(&self, links: &ManifestLinks) -> Result<Vec<ImageBlob>, StorageError> {
-        let mut blobs: Vec<ImageBlob> = Vec::new();
-        for named in links.blobs() {
-            if blobs.iter().any(|blob| blob.digest == named.digest) {
-                continue;
-            }
-            let is_config = links
-                .config
-                .as_ref()
-                .is_some_and(|config| config.digest == named.digest);
-            blobs.push(ImageBlob {
-                digest: named.digest,
-                size: named.size,
-                is_config,
-                place: self.place(&named.digest).await?,
-            });
-        }
-        Ok(blobs)
-    }
-
-    async fn place(&self, digest: &Digest) -> Result<BlobPlace, StorageError> {
-        let blobs = self.parts.storage.blobs();
-        // In this order: a download that ends meanwhile has its blob in the store before it is no longer running.
-        if let Some(running) = self.parts.downloads.running(digest) {
-            return Ok(BlobPlace::Running(DownloadReport::of(*digest, &running)));
-        }
-        if blobs.size(digest).await?.is_some() {
-            return Ok(BlobPlace::Here);
-        }
-        let partial = blobs.partial(digest).await?;
-        Ok(match partial {
-            Some(partial) if partial.length > 0 => BlobPlace::Partial(partial.length),
-            Some(_) | None => BlobPlace::Missing,
-        })
-    }
-}
-
-/// What a manifest points to; nothing, if it cannot be read.
-fn links_of(manifest: &Manifest) -> ManifestLinks {
-    ManifestLinks::read(&manifest.bytes).unwrap_or_else(|_| ManifestLinks {
-        kind: ManifestKind::Other,
-        media_type: None,
-        artifact_type: None,
-        config: None,
-        layers: Vec::new(),
-        children: Vec::new(),
-        subject: None,
-    })
 }

@@ -19,6 +19,14 @@ struct Wished {
 }
 
 impl Warm {
+    /// The repository in the store, and the tag or digest, that a name means here; none if it means nothing.
+    pub fn meaning(&self, image: &str) -> Option<(RepositoryName, Reference)> {
+        match Meaning::of(&self.parts.options.repositories, image) {
+            Meaning::Image(repository, reference) => Some((repository.name().clone(), reference)),
+            Meaning::Nothing(_) => None,
+        }
+    }
+
     /// Asks for an image now, whatever the windows say, without anybody waiting for it. `platforms` are wanted beside those that
     /// are wanted anyway. How far it is, [`Warm::images`] tells, for a day.
     pub async fn fetch(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use cistern_oci::{Digest, Platform, Reference, RepositoryName, Resource};
+use cistern_oci::{Digest, NotAPlatform, Reference, RepositoryName, Resource};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ use super::document;
 use super::image_name::ImageName;
 use super::status::UpstreamLine;
 use crate::config::nearest::nearest;
-use crate::pull::{BlobPlace, Explanation, ImageBlob, ImageManifest, Outlook};
+use crate::pull::{ClosureBlob, ClosureManifest, Explanation, Outlook, Platforms};
 use crate::repositories::Repository;
 
 /// Where the page is.
@@ -149,6 +149,12 @@ pub(in crate::http) async fn page(
         Ok(image) => image,
         Err(why) => return refused(StatusCode::BAD_REQUEST, why),
     };
+    let platforms = match platform.as_deref().map(str::parse).transpose() {
+        Ok(platform) => {
+            platform.map_or(Platforms::All, |platform| Platforms::These(vec![platform]))
+        }
+        Err(why) => return refused(StatusCode::BAD_REQUEST, NotAPlatform::to_string(&why)),
+    };
     // The name of a mirrored registry means that one; any other host is taken for a name of ours.
     let host = image.host.as_deref();
     let host = host.filter(|host| http.repositories.knows(host, None));
@@ -156,12 +162,12 @@ pub(in crate::http) async fn page(
         Ok(repository) => repository,
         Err(why) => return refused(StatusCode::NOT_FOUND, why.to_string()),
     };
-    match http.pull.explain(&repository, &image.reference).await {
-        Ok(mut explanation) => {
-            if let Some(wanted) = &platform {
-                let is_wanted = |manifest: &ImageManifest| is_for(manifest, wanted);
-                explanation.manifests.retain(is_wanted);
-            }
+    let explained = http
+        .pull
+        .explain(&repository, &image.reference, &platforms)
+        .await;
+    match explained {
+        Ok(explanation) => {
             let asked = Asked {
                 http: &http,
                 image,
@@ -172,8 +178,8 @@ pub(in crate::http) async fn page(
             document(StatusCode::OK, &asked.page().await)
         }
         Err(error) => {
-            tracing::error!(%error, "an image could not be explained");
-            let why = format!("the store cannot be read: {error}");
+            tracing::error!(?error, "an image could not be explained");
+            let why = "the store cannot be read; the log says more".to_owned();
             refused(StatusCode::INTERNAL_SERVER_ERROR, why)
         }
     }
@@ -181,25 +187,6 @@ pub(in crate::http) async fn page(
 
 fn refused(status: StatusCode, why: String) -> Response {
     document(status, &Refusal { error: why })
-}
-
-/// Whether a manifest is for this platform; one that does not say may be for any.
-fn is_for(manifest: &ImageManifest, wanted: &str) -> bool {
-    let Some(platform) = &manifest.platform else {
-        return true;
-    };
-    let full = written(platform);
-    full == wanted || full.starts_with(&format!("{wanted}/"))
-}
-
-/// `linux/arm/v7`.
-fn written(platform: &Platform) -> String {
-    let mut text = format!("{}/{}", platform.os, platform.architecture);
-    if let Some(variant) = &platform.variant {
-        text.push('/');
-        text.push_str(variant);
-    }
-    text
 }
 
 /// An image that is being explained.
@@ -322,10 +309,10 @@ impl Asked<'_> {
     }
 }
 
-fn platform_line(manifest: &ImageManifest) -> PlatformLine {
+fn platform_line(manifest: &ClosureManifest) -> PlatformLine {
     let blobs: Vec<_> = manifest.blobs.iter().map(item_line).collect();
     PlatformLine {
-        platform: manifest.platform.as_ref().map(written),
+        platform: manifest.platform.as_ref().map(ToString::to_string),
         digest: manifest.digest.to_string(),
         state: if manifest.is_here { "here" } else { "missing" }.to_owned(),
         bytes: blobs.iter().map(|blob| blob.size).sum(),
@@ -334,19 +321,20 @@ fn platform_line(manifest: &ImageManifest) -> PlatformLine {
     }
 }
 
-fn item_line(blob: &ImageBlob) -> ItemLine {
-    let (state, bytes_here, download) = match &blob.place {
-        BlobPlace::Here => ("here", blob.size, None),
-        BlobPlace::Running(download) => ("running", download.written, Some(download)),
-        BlobPlace::Partial(bytes) => ("partial", *bytes, None),
-        BlobPlace::Missing => ("missing", 0, None),
+fn item_line(blob: &ClosureBlob) -> ItemLine {
+    let download = blob.running.as_ref();
+    let state = match blob.partial {
+        _ if blob.is_here => "here",
+        _ if download.is_some() => "running",
+        0 => "missing",
+        _ => "partial",
     };
     ItemLine {
         kind: if blob.is_config { "config" } else { "layer" }.to_owned(),
         digest: blob.digest.to_string(),
         size: blob.size,
         state: state.to_owned(),
-        bytes_here,
+        bytes_here: blob.bytes_here(),
         callers: download.map(|download| download.callers),
         waits: download.and_then(|download| download.waits.clone()),
     }

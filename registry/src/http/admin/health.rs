@@ -1,7 +1,8 @@
 //! `/healthz` and `/readyz`.
 //!
 //! Health judges this process and its store, never an upstream: whoever restarts what is unhealthy would restart a cache because
-//! the link is down, and that is when it is needed. Readiness says the same and tells, as detail, how the upstreams were.
+//! the link is down, and that is when it is needed. Readiness says the same and tells, as detail, how the upstreams were; with
+//! `edge.requirebootstrap` it waits for the bootstrap set.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +17,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::super::Http;
+use super::images::BootstrapLine;
 use crate::pull::{LinkReport, LinkState, StaleTag};
+use crate::warm::Bootstrap;
 
 /// How long one look at the store holds: whoever asks often does not make the disk busy.
 const LOOK_HOLDS: Duration = Duration::from_secs(1);
@@ -33,13 +36,16 @@ pub struct Health {
 /// What a look at the store showed: well, or what is told about it.
 type Looked = Result<(), Arc<str>>;
 
-/// What is told beside the judgement, and changes nothing of it: how the upstreams were, and what could not be confirmed.
-#[derive(Clone, Debug, Default)]
+/// What is told beside the judgement: how the upstreams were, what could not be confirmed, and which bootstrap images are missing. It
+/// changes nothing of the judgement, but for a bootstrap set that is required.
+#[derive(Clone, Debug)]
 pub struct Told {
     /// How the link to each upstream is.
     pub links: Vec<LinkReport>,
     /// What is served although its upstream could not confirm it.
     pub stale_tags: Vec<StaleTag>,
+    /// How the bootstrap set is.
+    pub bootstrap: Bootstrap,
 }
 
 /// The most stale tags that are told one by one; their number is told in full.
@@ -151,19 +157,21 @@ pub(crate) async fn healthz(State(http): State<Arc<Http>>) -> Response {
 /// The same, with what is known of the upstreams.
 pub(crate) async fn readyz(State(http): State<Arc<Http>>) -> Response {
     let store = http.health.store().await;
-    let ready = store.is_ok();
+    let told = (http.health.tell)();
+    let bootstrap = BootstrapLine::of(told.bootstrap.clone());
+    let ready = store.is_ok() && (bootstrap.ready || !bootstrap.required);
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let store = store.err().unwrap_or_else(|| Arc::from("ok"));
-    let told = (http.health.tell)();
     let report = json!({
         "ready": ready,
         "store": &*store,
         "upstreams": told.upstreams(),
         "stale_tags": told.stale(),
+        "bootstrap": bootstrap,
     });
     (
         status,

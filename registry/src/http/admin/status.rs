@@ -13,6 +13,7 @@ use super::super::Http;
 use super::about::written;
 use super::document;
 use crate::pull::{DownloadReport, LinkReport, StaleTag};
+use crate::warm::{WarmImage, WarmState};
 
 /// Where the page is.
 pub(in crate::http) const PATH: &str = "/cistern/status";
@@ -40,6 +41,8 @@ pub struct StatusPage {
     pub stale_tags: Vec<StaleTagLine>,
     /// How many there are.
     pub stale_tags_count: usize,
+    /// What is wanted before anybody asks.
+    pub warm: WarmCount,
     /// What is being downloaded.
     pub downloads: Vec<DownloadLine>,
     /// Callers whose connections are held while a link is down.
@@ -86,6 +89,22 @@ pub struct LinkUse {
     pub interactive_waiting: usize,
     /// Bodies that wait for their share and that are fetched ahead.
     pub warm_waiting: usize,
+}
+
+/// The images that are wanted before anybody asks, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WarmCount {
+    /// All of them.
+    pub images: usize,
+    /// Those that can be pulled while their upstream is away.
+    pub ready: usize,
+    /// Those whose last try failed, or whose registry is not mirrored here.
+    pub failed: usize,
+    /// Those whose tag means something new upstream that is not all here yet.
+    pub held_back: usize,
+    /// Those that are kept whatever happens.
+    pub pinned: usize,
 }
 
 /// A tag that is served unconfirmed.
@@ -172,6 +191,7 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
             .take(MOST_STALE_TAGS)
             .map(|tag| StaleTagLine::of(tag, &http))
             .collect(),
+        warm: WarmCount::of(&http.warm.images().await),
         downloads: downloads.iter().map(DownloadLine::of).collect(),
         held_callers: u64::try_from(http.metrics.held_callers.get()).unwrap_or_default(),
         store: about.store.clone(),
@@ -179,6 +199,25 @@ pub(in crate::http) async fn page(State(http): State<Arc<Http>>) -> Response {
         room,
     };
     document(StatusCode::OK, &page)
+}
+
+impl WarmCount {
+    fn of(images: &[WarmImage]) -> Self {
+        let count = |is_counted: fn(&WarmImage) -> bool| {
+            images.iter().filter(|image| is_counted(image)).count()
+        };
+        Self {
+            images: images.len(),
+            ready: count(|image| {
+                matches!(image.state, WarmState::Ready | WarmState::HeldBack { .. })
+            }),
+            failed: count(|image| {
+                matches!(image.state, WarmState::Failed | WarmState::NotMirrored)
+            }),
+            held_back: count(|image| matches!(image.state, WarmState::HeldBack { .. })),
+            pinned: count(|image| image.is_pinned),
+        }
+    }
 }
 
 impl UpstreamLine {

@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 
 use super::harness::{Running, Setup, ask_at, read_reply, send};
 use crate::http::Settings;
+use crate::warm::Bootstrap;
 
 #[tokio::test]
 async fn health_and_readiness_judge_the_store_and_tell_of_the_upstreams() {
@@ -34,7 +35,13 @@ async fn health_and_readiness_judge_the_store_and_tell_of_the_upstreams() {
     let stale = report["stale_tags"].take();
     assert_eq!(
         report,
-        json!({ "ready": true, "store": "ok", "upstreams": upstreams, "stale_tags": null })
+        json!({
+            "ready": true,
+            "store": "ok",
+            "upstreams": upstreams,
+            "stale_tags": null,
+            "bootstrap": { "required": false, "ready": true, "missing": [] },
+        })
     );
     assert_eq!(stale["count"], 101);
     let tags = stale["tags"].as_array().unwrap();
@@ -68,6 +75,29 @@ async fn a_store_that_is_ill_makes_health_and_readiness_fail() {
     assert_eq!(registry.ask("GET /healthz", &[]).await.status, 503);
     let ready = registry.ask("GET /readyz", &[]).await;
     assert_eq!((ready.status, &ready.json()["ready"]), (503, &json!(false)));
+}
+
+#[tokio::test]
+async fn readiness_waits_for_the_bootstrap_set_only_where_it_is_required() {
+    for (is_required, status) in [(true, 503), (false, 200)] {
+        let missing = vec!["$upstream:443/azureiotedge-agent:1.5".to_owned()];
+        let registry = Running::with(Setup {
+            bootstrap: Some(Bootstrap {
+                is_required,
+                missing: missing.clone(),
+            }),
+            ..Setup::default()
+        })
+        .await;
+        let ready = registry.ask("GET /readyz", &[]).await;
+        let wanted = json!({ "required": is_required, "ready": false, "missing": missing });
+        assert_eq!(
+            (ready.status, &ready.json()["bootstrap"]),
+            (status, &wanted)
+        );
+        assert_eq!(ready.json()["ready"], !is_required);
+        assert_eq!(registry.ask("GET /healthz", &[]).await.status, 200);
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::pull::{LinkReport, LinkState, Pull, PullOptions, StaleTag};
 use crate::push::{Push, PushOptions};
 use crate::repositories::{Mirrored, Repositories, RepositoriesOptions};
 use crate::upstream::{Upstream, UpstreamOptions};
-use crate::warm::{Warm, WarmOptions};
+use crate::warm::{Bootstrap, Warm, WarmOptions};
 
 /// Nothing in these tests takes that long unless it hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,6 +36,7 @@ pub(super) struct Setup {
     pub(super) store_is_ill: bool,
     pub(super) with_debug: bool,
     pub(super) kind: Kind,
+    pub(super) bootstrap: Option<Bootstrap>,
 }
 
 /// What the repositories are.
@@ -59,7 +60,7 @@ pub(super) struct Running {
     pub(super) metrics: Arc<Metrics>,
     pub(super) stopping: Stopping,
     pub(super) listening: Listening,
-    _root: TempDir,
+    root: TempDir,
 }
 
 /// An answer as it came over the wire.
@@ -101,7 +102,13 @@ impl Running {
                 deletes: setup.kind == Kind::Deletable,
             }),
             metrics: Arc::clone(&metrics),
-            health: health(setup.store_is_ill),
+            health: health(
+                setup.store_is_ill,
+                setup.bootstrap.unwrap_or(Bootstrap {
+                    is_required: false,
+                    missing: Vec::new(),
+                }),
+            ),
             access: Access::new(AccessOptions::default()),
             settings: setup.settings,
             about: About::new(String::new(), LinkUse::default, Arc::new(SystemClock)),
@@ -126,8 +133,13 @@ impl Running {
             metrics,
             stopping,
             listening,
-            _root: root,
+            root,
         }
+    }
+
+    /// The folder of the store.
+    pub(super) fn root(&self) -> &std::path::Path {
+        self.root.path()
     }
 
     pub(super) async fn put_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> Digest {
@@ -204,7 +216,7 @@ fn pull_from(storage: &Storage, tasks: &TaskTracker, metrics: &Arc<Metrics>) -> 
     })
 }
 
-fn health(store_is_ill: bool) -> Health {
+fn health(store_is_ill: bool, bootstrap: Bootstrap) -> Health {
     let check = move || async move {
         if store_is_ill {
             Err(StorageError::ReadOnly)
@@ -230,6 +242,7 @@ fn health(store_is_ill: bool) -> Health {
             paused_for: Some(Duration::from_secs(7)),
         }],
         stale_tags: vec![tag; 101],
+        bootstrap,
     };
     Health::new(check, move || told.clone())
 }

@@ -7,8 +7,8 @@ use cistern_oci::{Digest, Reference};
 
 use super::super::about::written as written_time;
 use super::super::words::{bytes, counted, lasting};
-use super::{ApiError, Asked, written};
-use crate::pull::{BlobPlace, ImageManifest, KnownTag, LinkState, Outlook, PullError};
+use super::{ApiError, Asked};
+use crate::pull::{ClosureManifest, KnownTag, LinkState, Outlook, PullError};
 use crate::repositories::Repository;
 
 impl Asked<'_> {
@@ -146,17 +146,13 @@ impl Asked<'_> {
         said
     }
 
-    fn blobs_sentence(&self, manifest: &ImageManifest) -> String {
+    fn blobs_sentence(&self, manifest: &ClosureManifest) -> String {
         let of = match &manifest.platform {
-            Some(platform) => format!("Of {}", written(platform)),
+            Some(platform) => format!("Of {platform}"),
             None => "Of the image".to_owned(),
         };
         let all: u64 = manifest.blobs.iter().map(|blob| blob.size).sum();
-        let lacking: Vec<_> = manifest
-            .blobs
-            .iter()
-            .filter(|blob| !matches!(blob.place, BlobPlace::Here))
-            .collect();
+        let lacking: Vec<_> = manifest.blobs.iter().filter(|blob| !blob.is_here).collect();
         if lacking.is_empty() {
             let blobs = counted(manifest.blobs.len(), "blob");
             return format!("{of} everything is here: {blobs}, {}.", bytes(all));
@@ -164,12 +160,7 @@ impl Asked<'_> {
         let to_come: u64 = lacking
             .iter()
             .map(|blob| {
-                let here = match &blob.place {
-                    BlobPlace::Here => blob.size,
-                    BlobPlace::Running(download) => download.written,
-                    BlobPlace::Partial(bytes) => *bytes,
-                    BlobPlace::Missing => 0,
-                };
+                let here = blob.bytes_here();
                 blob.size.saturating_sub(here)
             })
             .sum();
