@@ -87,25 +87,9 @@ impl Server {
             stop: stopping.gently.clone(),
         });
         watch_links(&pull, &repositories, &stopping);
-        let push = Push::new(PushOptions {
-            storage: storage.clone(),
-            metrics: Arc::clone(&metrics),
-            incomplete: config.hosted.incomplete,
-            deletes: config.storage.delete,
-        });
-        let warm = Warm::start(WarmOptions {
-            pull: pull.clone(),
-            repositories: repositories.clone(),
-            storage: storage.clone(),
-            tasks: tasks.clone(),
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-            stop: stopping.gently.clone(),
-            edge: config.edge.clone(),
-            warm: config.warm.clone(),
-            time_zone: config.proxy.uplink.time_zone.clone(),
-        })
-        .await;
+        let push = push(config, &storage, &metrics);
+        let by = (Arc::clone(&clock), Arc::clone(&metrics));
+        let warm = warm(config, (&pull, &repositories), &tasks, &stopping, by).await;
         let http = Http {
             health: health(&storage, &pull, &warm),
             repositories: repositories.clone(),
@@ -158,6 +142,38 @@ impl Server {
             tracing::warn!(%error, "the index could not be written; it is rebuilt from the files when needed");
         }
     }
+}
+
+fn push(config: &Config, storage: &Storage, metrics: &Arc<Metrics>) -> Push {
+    Push::new(PushOptions {
+        storage: storage.clone(),
+        metrics: Arc::clone(metrics),
+        incomplete: config.hosted.incomplete,
+        deletes: config.storage.delete,
+    })
+}
+
+/// Before housekeeping: from then on nothing that is wanted expires.
+async fn warm(
+    config: &Config,
+    (pull, repositories): (&Pull, &Repositories),
+    tasks: &TaskTracker,
+    stopping: &Stopping,
+    (clock, metrics): (Arc<dyn Clock>, Arc<Metrics>),
+) -> Warm {
+    Warm::start(WarmOptions {
+        pull: pull.clone(),
+        repositories: repositories.clone(),
+        storage: pull.storage().clone(),
+        tasks: tasks.clone(),
+        clock,
+        metrics,
+        stop: stopping.gently.clone(),
+        edge: config.edge.clone(),
+        warm: config.warm.clone(),
+        time_zone: config.proxy.uplink.time_zone.clone(),
+    })
+    .await
 }
 
 async fn listen(

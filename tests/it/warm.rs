@@ -90,7 +90,11 @@ async fn of_an_index_only_the_platforms_that_are_wanted_are_fetched_and_one_that
     let foreign = image().platform(other, None).random_layers(2, 1, 20_000);
     let both = index(&[own.clone(), foreign.clone()]);
     upstream.hold(&both, REPOSITORY, &["both"]);
-    upstream.hold(&index(&[foreign.clone()]), REPOSITORY, &["foreign"]);
+    upstream.hold(
+        &index(std::slice::from_ref(&foreign)),
+        REPOSITORY,
+        &["foreign"],
+    );
     let images = "team/app:both,team/app:foreign";
     let cache = cache_of(&upstream, &[SEEN, ("WARM_IMAGES", images)])
         .start()

@@ -309,12 +309,10 @@ impl Ahead<'_> {
             // Its bytes are verified before they have their place in the store.
             let ended = running.blob.wait_end().await;
             running.over.cancelled().await;
-            match ended {
-                Ok(()) => continue,
-                Err(failed) if attempt > 0 || running.sources.include(&self.mirror.name) => {
-                    return Err(self.trouble_of(&failed));
-                }
-                Err(_) => {}
+            if let Err(failed) = ended
+                && (attempt > 0 || running.sources.include(&self.mirror.name))
+            {
+                return Err(self.trouble_of(&failed));
             }
         }
         match blobs.size(&digest).await {

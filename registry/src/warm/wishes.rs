@@ -29,11 +29,7 @@ impl Warm {
 
     /// Asks for an image now, whatever the windows say, without anybody waiting for it. `platforms` are wanted beside those that
     /// are wanted anyway. How far it is, [`Warm::images`] tells, for a day.
-    pub async fn fetch(
-        &self,
-        image: &str,
-        platforms: Option<Platforms>,
-    ) -> Result<(), WarmRefused> {
+    pub fn fetch(&self, image: &str, platforms: Option<Platforms>) -> Result<(), WarmRefused> {
         let wished = self.wished(image)?;
         let now = Instant::now();
         let is_taken = {

@@ -86,7 +86,7 @@ pub(in crate::http) fn warm() -> MethodRouter<Arc<Http>> {
     only(post(async |State(http): State<Arc<Http>>, body: Body| {
         let wish: WarmWish = read(body).await?;
         let platforms = wish.platforms.as_deref().map(platforms).transpose()?;
-        http.warm.fetch(&wish.image, platforms).await?;
+        http.warm.fetch(&wish.image, platforms)?;
         tracing::info!(image = %wish.image.escape_debug(), "an image was asked for by hand");
         Ok::<_, Refused>(Done::of(&http, wish.image, "asked"))
     }))
