@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use cistern_tests::caller::get;
 use cistern_tests::eventually;
-use cistern_tests::images::{Image, artifact, image, index, this_architecture};
+use cistern_tests::images::{Image, artifact, image, index, referring_artifact, this_architecture};
 use cistern_tests::registry::Registry;
 use cistern_tests::scripted_upstream::{Answer, Gate, ScriptedUpstream};
 
@@ -323,4 +323,46 @@ async fn a_manifest_of_five_hundred_images_is_no_burden() {
     assert_eq!(upstream.count("HEAD", "/v2/team/app/manifests/v*"), 500);
     let path = manifest_path(REPOSITORY, "v499");
     assert_eq!(get(&path).send(&cache.host()).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_refers_to_an_image_comes_with_it() {
+    let upstream = ScriptedUpstream::start().await;
+    let image = hold(&upstream, 1, "v1");
+    let signature = referring_artifact("application/vnd.example.sig", "signed", image.top());
+    upstream.hold(&signature, REPOSITORY, &[]);
+    let list = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [signature.top().descriptor()],
+    });
+    let path = format!("/v2/{REPOSITORY}/referrers/{}", image.digest());
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    upstream.on(
+        "GET",
+        &path,
+        Answer::body(200, media_type, list.to_string()),
+    );
+    let settings = [
+        SEEN,
+        ("WARM_IMAGES", "team/app:v1"),
+        ("WARM_EVERY", "1s"),
+        ("PROXY_CHECKEVERY", "200ms"),
+    ];
+    let cache = cache_of(&upstream, &settings).start().await;
+    ready(&cache, 1).await;
+    for item in signature.blobs.iter().chain(&signature.manifests) {
+        assert!(holds(&cache, &item.digest));
+    }
+    // Asked once, however often the image is looked after.
+    let head = manifest_path(REPOSITORY, "v1");
+    upstream.wait_for("HEAD", &head, 4, SOON).await;
+    assert_eq!(upstream.count("GET", &path), 1);
+    upstream.stop().await;
+    let asked = get(&path).send(&cache.host()).await;
+    assert!(
+        asked.text().contains(signature.digest()),
+        "{}",
+        asked.text()
+    );
 }

@@ -107,9 +107,10 @@ mod tests {
             let error = images("list", text).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        let many: String = (0..=MOST_IMAGES)
-            .map(|number| format!("app:{number}\n"))
+        let many: Vec<String> = (0..=MOST_IMAGES)
+            .map(|number| format!("app:{number}"))
             .collect();
+        let many = many.join("\n");
         assert!(
             images("list", many.as_bytes())
                 .unwrap_err()

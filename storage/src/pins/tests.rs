@@ -155,10 +155,6 @@ async fn a_list_is_kept_until_the_next_one_takes_its_place() {
 async fn a_pin_that_was_set_outlives_a_crash_at_any_moment_and_one_taken_back_stays_so() {
     let place = Place::new();
     let disk = Arc::new(RememberingDisk::default());
-    let options = |root: &std::path::Path| Options {
-        reserve: Reserve::Bytes(0),
-        ..Options::new(root)
-    };
     let storage = Storage::open(Options {
         disk: Arc::<RememberingDisk>::clone(&disk),
         ..options(place.root())
@@ -179,8 +175,36 @@ async fn a_pin_that_was_set_outlives_a_crash_at_any_moment_and_one_taken_back_st
         .await
         .unwrap();
     let after_all = disk.count();
+    let marks = Marks {
+        first: after_first,
+        list: after_list,
+        second_list: after_second_list,
+        second: after_second,
+        all: after_all,
+    };
+    check(&place, &disk, [&first, &second], &marks).await;
+}
+
+/// After how many changes what was promised.
+struct Marks {
+    first: usize,
+    list: usize,
+    second_list: usize,
+    second: usize,
+    all: usize,
+}
+
+fn options(root: &std::path::Path) -> Options {
+    Options {
+        reserve: Reserve::Bytes(0),
+        ..Options::new(root)
+    }
+}
+
+/// Opens what every crash would leave.
+async fn check(place: &Place, disk: &RememberingDisk, [first, second]: [&Pin; 2], marks: &Marks) {
     let mut history = disk.history();
-    for changes in 0..=after_all {
+    for changes in 0..=marks.all {
         for crash in CRASHES {
             let left = history.left(place.root(), crash);
             let there = in_memory();
@@ -191,31 +215,31 @@ async fn a_pin_that_was_set_outlives_a_crash_at_any_moment_and_one_taken_back_st
             })
             .await
             .unwrap();
-            let when = format!("after {changes} of {after_all}, {crash:?}");
+            let when = format!("after {changes} of {}, {crash:?}", marks.all);
             let all = storage.pins().all();
             let holds = |pin: &Pin| all.contains(pin);
             assert!(
-                all.iter().all(|pin| *pin == first || *pin == second),
+                all.iter().all(|pin| pin == first || pin == second),
                 "{when}"
             );
-            if (after_first..=after_second).contains(&changes) {
-                assert!(holds(&first), "{when}");
+            if (marks.first..=marks.second).contains(&changes) {
+                assert!(holds(first), "{when}");
             }
-            if changes >= after_second {
-                assert!(holds(&second), "{when}");
+            if changes >= marks.second {
+                assert!(holds(second), "{when}");
             }
-            if changes == after_all {
-                assert!(!holds(&first), "{when}");
+            if changes == marks.all {
+                assert!(!holds(first), "{when}");
             }
             let list = storage.pins().list("list").await.unwrap();
-            if changes >= after_second_list {
+            if changes >= marks.second_list {
                 assert_eq!(list, Some(vec!["two:2".to_owned()]), "{when}");
-            } else if changes >= after_list {
+            } else if changes >= marks.list {
                 let entry = list.unwrap_or_default();
                 assert!(entry == ["one:1"] || entry == ["two:2"], "{when}");
             }
         }
-        if changes < after_all {
+        if changes < marks.all {
             history.go_on();
         }
     }

@@ -318,7 +318,7 @@ pub(super) const KEYS: &[Key] = &[
     ours(
         "proxy.timezone",
         "UTC",
-        "The time zone of `proxy.ratewindows`, such as `Europe/Berlin`.",
+        "The time zone of `proxy.ratewindows` and `warm.windows`, such as `Europe/Berlin`.",
     ),
     ours(
         "proxy.downloads",
