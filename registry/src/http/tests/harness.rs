@@ -102,13 +102,7 @@ impl Running {
                 deletes: setup.kind == Kind::Deletable,
             }),
             metrics: Arc::clone(&metrics),
-            health: health(
-                setup.store_is_ill,
-                setup.bootstrap.unwrap_or(Bootstrap {
-                    is_required: false,
-                    missing: Vec::new(),
-                }),
-            ),
+            health: health(setup.store_is_ill, setup.bootstrap.unwrap_or_default()),
             access: Access::new(AccessOptions::default()),
             settings: setup.settings,
             about: About::new(String::new(), LinkUse::default, Arc::new(SystemClock)),
